@@ -1,0 +1,1 @@
+"""GRAM on Pyro."""
