@@ -46,7 +46,7 @@ class TaskSpec:
     grid: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("length", "input_vocab", "output_vocab"):
+        for name in ("length", "output_vocab"):
             if getattr(self, name) < 1:
                 raise ValueError(f"TaskSpec.{name} must be at least 1, got {getattr(self, name)}")
         if self.grid is not None and self.grid[0] * self.grid[1] != self.length:

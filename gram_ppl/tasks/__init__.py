@@ -1,0 +1,21 @@
+"""Puzzles to train on and to be judged by: every task offers data and verification, and knows of no model."""
+
+from gram_ppl.tasks.base import Task
+from gram_ppl.tasks.sudoku import Sudoku
+from gram_ppl.tasks.sudoku_csv import SudokuTable, read_sudoku_csv
+from gram_ppl.tasks.sudoku_extreme import SudokuExtreme, fetch_sudoku_extreme
+from gram_ppl.tasks.sudoku_rules import SudokuRules
+from gram_ppl.tasks.sudoku_solver import SudokuSolver
+from gram_ppl.tasks.sudoku_symmetry import Symmetry
+
+__all__ = [
+    "Sudoku",
+    "SudokuExtreme",
+    "SudokuRules",
+    "SudokuSolver",
+    "SudokuTable",
+    "Symmetry",
+    "Task",
+    "fetch_sudoku_extreme",
+    "read_sudoku_csv",
+]

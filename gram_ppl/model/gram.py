@@ -1,0 +1,219 @@
+"""GRAM: a recursive reasoner as a Pyro model and guide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import pyro
+import torch
+from pyro.contrib.autoname import scope
+from pyro.infer.util import is_validation_enabled
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from gram_ppl.model.backbone import BackboneFactory, Hierarchical
+from gram_ppl.model.codec import Blank, Decoder, Encoder, TargetEncoder
+from gram_ppl.model.effects import batch_plates, pure, use_parameters
+from gram_ppl.model.noise import Gaussian, NoiseFactory
+from gram_ppl.types import State, TaskSpec
+
+
+class Rollout(NamedTuple):
+    """What a run of the model returns: the answer, its distribution and the terminal state."""
+
+    y: Tensor
+    p_y: Distribution
+    state: State
+
+
+class GRAM(nn.Module):
+    """Generative recursive reasoner: p(y, eps | x) as a Pyro model, q(eps | x, y) as its guide.
+
+    A transition proposes ``u`` from the latent state and the question, draws stochastic guidance
+    ``eps`` and moves to ``h = u + eps``; a supervision step is T transitions and a decode. The
+    program has one site per transition, ``eps_0, eps_1, ...`` with event ``(R + L, D)``, and one site
+    ``y`` with event ``(L,)``, under a plate ``batch``.
+
+    Args:
+        spec: tokens and vocabularies of the task; ``input_vocab=0`` is the unconditional form.
+        dim: width D.
+        transitions: T, transitions in a supervision step.
+        refinements: K, low-level refinements in a transition.
+        backbone: builds the deterministic network, e.g. ``partial(Hierarchical, mixer=TokenMixer)``.
+        noise: builds the guidance; None makes the reasoner deterministic (``h = u``, no eps sites).
+        registers: learned tokens R prepended to the question.
+
+    Raises:
+        ValueError: when a size is not positive.
+
+    Source: arXiv 2605.19376, Section 3, Eqs. 5-13 and Appendix B.
+
+    >>> import gram_ppl as gp
+    >>> gram = gp.GRAM(gp.TaskSpec(length=4, input_vocab=3, output_vocab=3), dim=8, transitions=2, refinements=1)
+    >>> x = torch.ones(5, 4, dtype=torch.long)
+    >>> gram(x, supervision_steps=2).y.shape
+    torch.Size([5, 4])
+    """
+
+    z_0: Tensor
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        *,
+        dim: int = 512,
+        transitions: int = 3,
+        refinements: int = 6,
+        backbone: BackboneFactory = Hierarchical,
+        noise: NoiseFactory | None = Gaussian,
+        registers: int = 0,
+    ) -> None:
+        super().__init__()
+        for name, value, least in (
+            ("dim", dim, 1),
+            ("transitions", transitions, 1),
+            ("refinements", refinements, 1),
+            ("registers", registers, 0),
+        ):
+            if value < least:
+                raise ValueError(f"GRAM needs {name} of at least {least}, got {value}")
+        self.spec, self.dim, self.transitions, self.refinements = spec, dim, transitions, refinements
+        length = registers + spec.length
+        self.encoder = Encoder(spec.input_vocab, spec.length, dim, registers)
+        self.backbone = backbone(dim, length, refinements)
+        self.noise = None if noise is None else noise(dim)
+        self.target = None if noise is None else TargetEncoder(spec.output_vocab, dim, registers)
+        self.decoder = Decoder(spec.output_vocab, dim, registers)
+        self.register_buffer("z_0", torch.randn(2, dim))
+
+    def initial_state(self, x: Tensor | Blank) -> State:
+        """Return z_0 for every question: the fixed draw stored in the state_dict, ``(*batch, R + L, D)`` each."""
+        shape = (*batch_shape(x), self.encoder.registers + self.spec.length, self.dim)
+        return State(self.z_0[0].expand(shape), self.z_0[1].expand(shape))
+
+    def model(
+        self, x: Tensor | Blank, y: Tensor | None = None, *, state: State | None = None, supervision_steps: int = 1
+    ) -> Rollout:
+        """Run the prior program p(eps, y | x), from ``state`` (default z_0) for N_sup steps.
+
+        Args:
+            x: question, ``(*batch, L)`` tokens, or ``gp.BLANK`` for an unconditional model.
+            y: answer ``(*batch, L)`` to observe; sampled when None.
+            state: where to start; the state is never modified.
+            supervision_steps: N_sup, so ``T * N_sup`` eps sites.
+
+        Raises:
+            ValueError: when x or y does not fit the task.
+        """
+        self._check(x, y)
+        use_parameters(self)
+        with batch_plates(batch_shape(x)):
+            final = self._recur(lambda u: self.noise.prior(u), x, state, supervision_steps)
+            p_y = self.decode(final.h)
+            return Rollout(pyro.sample("y", p_y, obs=y), p_y, final)
+
+    def guide(
+        self, x: Tensor | Blank, y: Tensor | None = None, *, state: State | None = None, supervision_steps: int = 1
+    ) -> State:
+        """Run the posterior program q(eps | x, y), with the arguments of :meth:`model`; return the terminal state.
+
+        Raises:
+            ValueError: when y is missing: the posterior is conditioned on the answer.
+        """
+        if y is None:
+            raise ValueError("GRAM.guide is q(eps | x, y) and needs the answer y; to sample without one use GRAM.model")
+        self._check(x, y)
+        use_parameters(self)
+        with batch_plates(batch_shape(x)):
+            if self.target is None:
+                return self._recur(None, x, state, supervision_steps)
+            target = pure(self.target, y)
+            return self._recur(lambda u: self.noise.posterior(u, target), x, state, supervision_steps)
+
+    def forward(
+        self,
+        x: Tensor | Blank,
+        y: Tensor | None = None,
+        *,
+        name: str | None = None,
+        state: State | None = None,
+        supervision_steps: int = 1,
+    ) -> Rollout:
+        """Run :meth:`model` inside another Pyro program, its sites prefixed by ``name/``."""
+        with nullcontext() if name is None else scope(prefix=name):
+            return self.model(x, y, state=state, supervision_steps=supervision_steps)
+
+    def decode(self, h: Tensor) -> Distribution:
+        """Return p(y | h), independent Categoricals over L tokens."""
+        return self.decoder(h)
+
+    def _recur(
+        self,
+        noise: Callable[[Tensor], Distribution] | None,
+        x: Tensor | Blank,
+        state: State | None,
+        supervision_steps: int,
+    ) -> State:
+        h, l = pure(self.initial_state, x) if state is None else state  # noqa: E741
+        e_x = pure(self.encoder, x)
+        total = self.transitions * supervision_steps
+        for t in range(total):
+            u, l = pure(self.backbone, h, l, e_x, transition=(t, total))  # noqa: E741
+            h = u if self.noise is None else self._guide_step(noise, u, t, total)
+        return State(h, l)
+
+    def _guide_step(self, noise, u: Tensor, t: int, total: int) -> Tensor:
+        infer = {"transition": (t, total), "event_dims": ("token", "dim")}
+        eps = pyro.sample(f"eps_{t}", noise(u), infer=infer)
+        return pure(torch.add, u, eps)
+
+    def _check(self, x: Tensor | Blank, y: Tensor | None) -> None:
+        check_question(x, self.spec)
+        if y is not None:
+            check_tokens("y", y, self.spec.length, self.spec.output_vocab)
+
+    def __repr__(self) -> str:
+        return "\n".join(self._story())
+
+    def _story(self) -> list[str]:
+        question = "BLANK" if self.spec.input_vocab == 0 else "x"
+        guidance = [] if self.noise is None else ["eps ~ Normal(mu(u), sigma(u))   guide: Normal(mu(u, y), sigma(u, y))"]
+        size = sum(p.numel() for p in self.parameters())
+        return [
+            f"GRAM p(y | {question}): {self.spec.length} tokens, {self.spec.output_vocab} symbols, D = {self.dim}, "
+            f"{size / 1e6:.2f} M parameters",
+            f"  e_x = Encoder({question})",
+            f"  repeat N_sup x T = N_sup x {self.transitions} transitions",
+            *(f"    {line}" for line in (*self.backbone.story(), *guidance)),
+            "    h   = u + eps" if guidance else "    h   = u",
+            "  y   ~ Categorical(Decoder(h))",
+        ]
+
+
+def batch_shape(x: Tensor | Blank) -> torch.Size:
+    """Return the batch shape of a question: all but the token dimension."""
+    return x.batch_shape if isinstance(x, Blank) else x.shape[:-1]
+
+
+def check_question(x: Tensor | Blank, spec: TaskSpec) -> None:
+    """Raise ValueError unless x is a question of the task."""
+    if isinstance(x, Blank) != (spec.input_vocab == 0):
+        expected = "gp.BLANK (input_vocab is 0)" if spec.input_vocab == 0 else f"tokens of shape (*, {spec.length})"
+        raise ValueError(f"x should be {expected}, got {x if isinstance(x, Blank) else tuple(x.shape)}")
+    if isinstance(x, Tensor):
+        check_tokens("x", x, spec.length, spec.input_vocab)
+
+
+def check_tokens(name: str, tokens: Tensor, length: int, vocab: int) -> None:
+    """Raise ValueError unless ``tokens`` are whole numbers of shape ``(*, length)``, in range when Pyro validates."""
+    if tokens.shape[-1:] != (length,):
+        raise ValueError(f"{name} should have shape (*, {length}), got {tuple(tokens.shape)}")
+    if tokens.is_floating_point() or tokens.dtype == torch.bool:
+        raise ValueError(f"{name} should hold integer tokens, got {tokens.dtype}: convert with {name}.long()")
+    if is_validation_enabled() and tokens.numel() and not (0 <= int(tokens.min()) and int(tokens.max()) < vocab):
+        raise ValueError(
+            f"{name} should hold tokens in 0..{vocab - 1}, got {int(tokens.min())}..{int(tokens.max())}: "
+            "check the vocabulary of the task"
+        )

@@ -1,0 +1,148 @@
+"""Sudoku-Extreme: real hard puzzles from CSV files or from the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from gram_ppl.tasks.stream import HeldOut, generator, stream
+from gram_ppl.tasks.sudoku_csv import SudokuTable, read_sudoku_csv
+from gram_ppl.tasks.sudoku_rules import SudokuRules
+from gram_ppl.tasks.sudoku_symmetry import Symmetry
+from gram_ppl.types import Batch
+
+_REPOSITORY = "sapientinc/sudoku-extreme"
+_TEST, _TRAIN_ROWS, _TRAIN = 0, 1, 2
+
+
+class SudokuExtreme(SudokuRules):
+    """Serve the puzzles of two CSV files, the training ones under random symmetries.
+
+    Made for Sudoku-Extreme (1,000 training puzzles, augmented), and fit for any files with its columns.
+
+    Args:
+        train: file of training puzzles.
+        test: file of test puzzles; a training row that equals one of them is never served.
+        box: side of a box in cells.
+        augment: whether each training row gets a fresh random symmetry each time it is served.
+        train_size: training puzzles to keep, chosen by ``seed``; None keeps all.
+        test_size: test puzzles to keep, chosen by ``seed``; None keeps all.
+        seed: of the choice of rows and, with the loader's own, of the training stream.
+
+    Attributes:
+        test_rating: difficulty of each test puzzle ``(N,)`` as the file states it; None without such a column.
+
+    Raises:
+        FileNotFoundError: when a file is missing.
+        ValueError: when a file is malformed or has fewer rows than asked for.
+    """
+
+    def __init__(
+        self,
+        train: str | Path,
+        test: str | Path,
+        *,
+        box: int = 3,
+        augment: bool = True,
+        train_size: int | None = None,
+        test_size: int | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(box)
+        self.augment = augment
+        self.seed = seed
+        self._train = _some_rows(train, box, train_size, generator(seed, _TRAIN_ROWS))
+        held_out = _some_rows(test, box, test_size, generator(seed, _TEST))
+        self.test = Batch(held_out.questions, held_out.answers)
+        self.test_rating = held_out.ratings
+        self._known = HeldOut(self.test.x)
+
+    @classmethod
+    def from_hub(
+        cls,
+        *,
+        augment: bool = True,
+        train_size: int | None = 1000,
+        test_size: int | None = None,
+        seed: int = 0,
+    ) -> SudokuExtreme:
+        """Fetch both files of the public dataset; 1,000 training puzzles is the published protocol.
+
+        Raises:
+            ImportError: without ``huggingface_hub``.
+            ConnectionError: when a file can be neither fetched nor found in the cache.
+        """
+        train, test = fetch_sudoku_extreme("train"), fetch_sudoku_extreme("test")
+        return cls(train, test, augment=augment, train_size=train_size, test_size=test_size, seed=seed)
+
+    def __repr__(self) -> str:
+        return (
+            f"SudokuExtreme(box={self.box}, train={len(self._train.questions)}, test={len(self.test.x)}, "
+            f"augment={self.augment}, seed={self.seed})"
+        )
+
+    def loader(self, batch_size: int, *, seed: int = 0, device: torch.device | str | None = None) -> Iterator[Batch]:
+        """Stream training batches ``(batch_size, L)`` without end, rows drawn with replacement.
+
+        Args:
+            batch_size: questions in a batch.
+            seed: of this stream.
+            device: where the batches are put; None is the CPU, where they are drawn.
+
+        Raises:
+            ValueError: for a ``batch_size`` below 1.
+        """
+        if batch_size < 1:
+            raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
+        return stream(self._draw, self._known, batch_size, generator(self.seed, _TRAIN, seed), device)
+
+    def _draw(self, count: int, generator: torch.Generator) -> Batch:
+        rows = torch.randint(len(self._train.questions), (count,), generator=generator)
+        x, y = self._train.questions[rows], self._train.answers[rows]
+        if not self.augment:
+            return Batch(x, y)
+        symmetry = Symmetry.random(self.box, count, generator)
+        return Batch(symmetry(x), symmetry(y))
+
+
+def fetch_sudoku_extreme(split: str) -> Path:
+    """Fetch ``train.csv`` or ``test.csv`` of the public Sudoku-Extreme dataset and return where it is cached.
+
+    Args:
+        split: ``"train"`` or ``"test"``.
+
+    Raises:
+        ValueError: for another ``split``.
+        ImportError: without ``huggingface_hub``.
+        ConnectionError: when the file can be neither fetched nor found in the cache.
+    """
+    if split not in ("train", "test"):
+        raise ValueError(f"expected split 'train' or 'test', got {split!r}")
+    try:
+        from huggingface_hub import hf_hub_download
+    except ImportError as error:
+        raise ImportError(
+            'fetching Sudoku-Extreme needs huggingface_hub: pip install "gram-ppl[hub]", '
+            "or pass the paths of downloaded files to SudokuExtreme(train, test)"
+        ) from error
+    try:
+        return Path(hf_hub_download(_REPOSITORY, f"{split}.csv", repo_type="dataset"))
+    except OSError as error:
+        raise ConnectionError(
+            f"could not fetch {split}.csv of {_REPOSITORY} ({error}); check the network, or download the file "
+            f"from https://huggingface.co/datasets/{_REPOSITORY} and pass its path to SudokuExtreme(train, test)"
+        ) from error
+
+
+def _some_rows(path: str | Path, box: int, size: int | None, generator: torch.Generator) -> SudokuTable:
+    table = read_sudoku_csv(path, box=box)
+    total = len(table.questions)
+    if size is None:
+        return table
+    if not 1 <= size <= total:
+        raise ValueError(f"{path}: expected to keep 1..{total} rows, got {size}; ask for fewer")
+    rows = torch.randperm(total, generator=generator)[:size].sort().values
+    ratings = None if table.ratings is None else table.ratings[rows]
+    return SudokuTable(table.questions[rows], table.answers[rows], ratings)
