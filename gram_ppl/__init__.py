@@ -1,5 +1,63 @@
-"""GRAM on Pyro."""
-from gram_ppl.types import *
-from gram_ppl.types import TaskSpec, State, Batch, Draws
-from gram_ppl.model import *
-from gram_ppl.infer import *
+"""gram_ppl: recursive reasoning networks as probabilistic programs on Pyro.
+
+Source: *Generative Recursive Reasoning*, arXiv 2605.19376.
+"""
+
+from gram_ppl import nn, tasks
+from gram_ppl.diagnostics import (
+    overall,
+    plots,
+    prior_posterior_gap,
+    save_netcdf,
+    summary,
+    to_datatree,
+    to_inference_data,
+)
+from gram_ppl.infer import SVI, CheckpointError, StepInfo, TruncatedELBO, draw, load_checkpoint, save_checkpoint, share
+from gram_ppl.model import BLANK, GRAM, Blank, Flat, Gaussian, Hierarchical, LazyNormal, Rollout
+from gram_ppl.select import majority_vote
+from gram_ppl.train import Judge, Run, fit
+from gram_ppl.types import Batch, Draws, State, TaskSpec
+
+__version__ = "0.1.0"
+
+__all__ = [
+    # the model
+    "GRAM",
+    "Hierarchical",
+    "Flat",
+    "Gaussian",
+    "LazyNormal",
+    "Rollout",
+    "BLANK",
+    "Blank",
+    "nn",
+    # inference
+    "TruncatedELBO",
+    "StepInfo",
+    "SVI",
+    "share",
+    "draw",
+    "save_checkpoint",
+    "load_checkpoint",
+    "CheckpointError",
+    # training
+    "fit",
+    "Judge",
+    "Run",
+    # judging
+    "majority_vote",
+    "to_datatree",
+    "to_inference_data",
+    "save_netcdf",
+    "summary",
+    "overall",
+    "prior_posterior_gap",
+    "plots",
+    # data
+    "tasks",
+    "TaskSpec",
+    "Batch",
+    "State",
+    "Draws",
+]

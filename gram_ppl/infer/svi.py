@@ -9,6 +9,7 @@ from typing import Any
 import pyro
 import torch
 from pyro.infer.abstract_infer import TracePosterior
+from pyro.infer.util import is_validation_enabled
 from torch import Tensor
 
 from gram_ppl.infer.elbo import StepInfo, TruncatedELBO
@@ -53,6 +54,7 @@ class SVI(pyro.infer.SVI):
         self.model, self.guide, self.optim = model, guide, optim
         self.elbo, self.clip_norm = loss, clip_norm
         self.loss, self.loss_and_grads = loss.loss, loss.loss_and_grads
+        self._validated = False
 
     @property
     def state(self) -> State | None:
@@ -65,7 +67,9 @@ class SVI(pyro.infer.SVI):
 
     def update(self, *args: Any, **kwargs: Any) -> StepInfo:
         """Take one gradient step without waiting for the device and return its facts as tensors."""
-        self.loss_and_grads(self.model, self.guide, *args, **kwargs)
+        with pyro.validation_enabled(is_validation_enabled() and not self._validated):
+            self.loss_and_grads(self.model, self.guide, *args, **kwargs)
+        self._validated = True
         norm = self._clip()
         self.optim.step()
         self.optim.zero_grad(set_to_none=True)

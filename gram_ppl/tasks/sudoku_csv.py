@@ -19,6 +19,7 @@ from gram_ppl.tasks.sudoku_rules import SudokuRules
 _GZIP = b"\x1f\x8b"
 _UNKNOWN = 255
 _CHUNK = 65536
+_SHOWN = 256
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,8 @@ class _Column:
     lines: list[int]
 
     def fault(self, row: int, expected: str, fix: str) -> ValueError:
-        return ValueError(
-            f"{self.path}, line {self.lines[row]}: expected {self.name} to {expected}, got {self.cells[row]!r}; {fix}"
-        )
+        got = _shortened(self.cells[row])
+        return ValueError(f"{self.path}, line {self.lines[row]}: expected {self.name} to {expected}, got {got}; {fix}")
 
 
 def read_sudoku_csv(path: str | Path, *, box: int = 3) -> SudokuTable:
@@ -109,7 +109,7 @@ def _split(path: Path, reader: Iterator[list[str]]) -> dict[str, _Column]:
     missing = [name for name in ("question", "answer") if name not in header]
     if missing:
         raise ValueError(
-            f"{path}, line 1: expected columns question and answer, got {_shortened(header)}; "
+            f"{path}, line 1: expected columns question and answer, got {_shortened(','.join(header))}; "
             f"name the missing {' and '.join(missing)} in the header"
         )
     wanted = {name: header.index(name) for name in ("question", "answer", "rating") if name in header}
@@ -181,6 +181,5 @@ def _ratings(column: _Column) -> Tensor:
     return torch.tensor(ratings)
 
 
-def _shortened(header: list[str]) -> str:
-    text = ",".join(header)
-    return repr(text if len(text) <= 80 else text[:77] + "...")
+def _shortened(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "...")

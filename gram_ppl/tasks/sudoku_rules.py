@@ -80,12 +80,7 @@ class SudokuRules:
     def is_complete(self, y: Tensor) -> Tensor:
         """Tell which boards ``(*, L)`` hold every digit once in each row, column and box."""
         # n powers of two sum to n distinct bits only when no two are equal, so a unit is right iff its sum is.
-        bits = self._digit_bits(y)
-        board = bits.unflatten(-1, (self.n, self.n))
-        boxes = bits.unflatten(-1, (self.box, self.box, self.box, self.box))
-        every = (1 << self.n) - 1
-        rows, columns = board.sum(-1) == every, board.sum(-2) == every
-        return rows.all(-1) & columns.all(-1) & (boxes.sum((-3, -1)) == every).flatten(-2).all(-1)
+        return (self._units(self._digit_bits(y)).sum(-1) == (1 << self.n) - 1).all(-1)
 
     def keeps_clues(self, x: Tensor, y: Tensor) -> Tensor:
         """Tell which boards ``y`` ``(*, L)`` agree with every clue of ``x`` ``(*, L)``."""
@@ -93,10 +88,7 @@ class SudokuRules:
 
     def has_conflict(self, x: Tensor) -> Tensor:
         """Tell which questions ``(*, L)`` give a digit twice in a row, column or box."""
-        bits = self._digit_bits(x)
-        board = bits.unflatten(-1, (self.n, self.n))
-        boxes = bits.unflatten(-1, (self.box, self.box, self.box, self.box)).transpose(-3, -2).flatten(-2).flatten(-3, -2)
-        units = torch.cat([board, board.mT, boxes], dim=-2)
+        units = self._units(self._digit_bits(x))
         seen = torch.zeros_like(units[..., 0])
         conflict = torch.zeros_like(seen)
         for cell in units.unbind(-1):
@@ -128,6 +120,13 @@ class SudokuRules:
             )
         return [max(token - 1, 0) for token in x.tolist()]
 
+    def _units(self, cells: Tensor) -> Tensor:
+        """Gather the rows, columns and boxes ``(*, 3n, n)`` of ``(*, L)``."""
+        lead = cells.shape[:-1]
+        rows = cells.reshape(*lead, self.n, self.n)
+        boxes = cells.reshape(*lead, self.box, self.box, self.box, self.box).transpose(-3, -2).reshape(rows.shape)
+        return torch.cat([rows, rows.mT, boxes], dim=-2)
+
     def _digit_bits(self, tokens: Tensor) -> Tensor:
         """Map digit d to 2^(d-1), pad and blank to 0."""
         tokens = tokens.int()
@@ -143,7 +142,9 @@ class SudokuRules:
     def _check(self, name: str, tokens: Tensor) -> None:
         length, vocabulary = self.spec.length, self.spec.input_vocab
         if tokens.shape[-1:] != (length,):
-            raise ValueError(f"expected {name} of shape (*, {length}), got {tuple(tokens.shape)}: is box={self.box} right?")
+            raise ValueError(
+                f"expected {name} of shape (*, {length}), got {tuple(tokens.shape)}: is box={self.box} right?"
+            )
         if tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
             raise ValueError(f"expected integer tokens in {name}, got {tokens.dtype}: decode logits with argmax first")
         if tokens.numel() and not bool(((tokens >= 0) & (tokens < vocabulary)).all()):

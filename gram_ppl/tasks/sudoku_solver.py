@@ -33,6 +33,9 @@ class SudokuSolver:
 
     Raises:
         ValueError: when ``box`` is not positive.
+
+    >>> SudokuSolver(box=2).count([0] * 16, cap=1000)
+    288
     """
 
     def __init__(self, box: int) -> None:

@@ -1,0 +1,71 @@
+"""The record of a training run."""
+
+from __future__ import annotations
+
+import json
+import logging
+from copy import deepcopy
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gram_ppl.diagnostics import Gap
+from gram_ppl.infer.checkpoint import save_checkpoint, write_text
+from gram_ppl.infer.elbo import StepInfo
+from gram_ppl.model import GRAM
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """What a training run did: a row per evaluation and the best weights by prior accuracy.
+
+    Args:
+        folder: where ``best.safetensors``, ``last.safetensors`` and ``history.json`` go; None stores nothing.
+        history: rows with ``update, seconds, loss, nll, grad_norm`` (means since the row before, nats per puzzle)
+            and ``prior_accuracy, posterior_accuracy, kl`` of held-out puzzles.
+        best: the row of the best weights.
+        interrupted: whether Ctrl-C ended the run.
+    """
+
+    folder: Path | None = None
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
+    interrupted: bool = False
+    _weights: dict[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def record(self, update: int, seconds: float, infos: list[StepInfo], gap: Gap, averaged: GRAM) -> str:
+        """Add a row, keep and store the weights when no row has a higher prior accuracy; return the row in words."""
+        row = {"update": update, "seconds": round(seconds, 1), **_means(infos)}
+        row |= {"prior_accuracy": gap.prior_accuracy, "posterior_accuracy": gap.posterior_accuracy, "kl": list(gap.kl)}
+        self.history.append(row)
+        if self.best is None or row["prior_accuracy"] >= self.best["prior_accuracy"]:
+            self.best, self._weights = row, deepcopy(averaged.state_dict())
+            self._save("best", averaged)
+        if self.folder is not None:
+            write_text(self.folder / "history.json", json.dumps(self.history, indent=1))
+        if gap.warning:
+            logger.warning("update %d: %s", update, gap.warning)
+        return (
+            f"loss {row['loss']:.2f} nats, KL {gap.total_kl:.2f} nats, "
+            f"prior {gap.prior_accuracy:.3f}, posterior {gap.posterior_accuracy:.3f}"
+        )
+
+    def finish(self, gram: GRAM, averaged: GRAM) -> None:
+        """Store the last averaged weights and give the best ones to the model."""
+        self._save("last", averaged)
+        gram.load_state_dict(self._weights or averaged.state_dict())
+
+    def _save(self, name: str, gram: GRAM) -> None:
+        if self.folder is not None:
+            row = self.history[-1] if self.history else {}
+            save_checkpoint(self.folder / f"{name}.safetensors", gram, model=repr(gram).splitlines(), **row)
+
+
+def _means(infos: list[StepInfo]) -> dict[str, float]:
+    columns = ("loss", "nll", "grad_norm")
+    return {name: float(torch.stack([getattr(info, name) for info in infos]).mean()) for name in columns}
