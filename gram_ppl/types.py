@@ -32,12 +32,12 @@ class TaskSpec:
 
     Args:
         length: tokens L in x and in y.
-        input_vocab: number of distinct input tokens.
+        input_vocab: number of distinct input tokens; 0 for a task without question.
         output_vocab: number of distinct output tokens.
         grid: ``(rows, columns)`` when the tokens lie on a grid, for pictures; else None.
 
     Raises:
-        ValueError: when a size is not positive or the grid does not hold ``length`` tokens.
+        ValueError: when a size is too small or the grid does not hold ``length`` tokens.
     """
 
     length: int
@@ -46,9 +46,9 @@ class TaskSpec:
     grid: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        for name in ("length", "output_vocab"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"TaskSpec.{name} must be at least 1, got {getattr(self, name)}")
+        for name, least in (("length", 1), ("input_vocab", 0), ("output_vocab", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"TaskSpec.{name} must be at least {least}, got {getattr(self, name)}")
         if self.grid is not None and self.grid[0] * self.grid[1] != self.length:
             raise ValueError(f"TaskSpec.grid {self.grid} holds {self.grid[0] * self.grid[1]} tokens, length is {self.length}")
 

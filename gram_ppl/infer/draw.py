@@ -38,16 +38,34 @@ def draw(
     for name, value in (("width", width), ("supervision_steps", supervision_steps), ("chunk", chunk)):
         if value is not None and value < 1:
             raise ValueError(f"{name} should be at least 1, got {value}")
-    per_width = max(1, batch_shape(x).numel())
-    rows = max(1, (chunk or default_chunk(gram)) // per_width)
-    sizes = [min(rows, width - start) for start in range(0, width, rows)]
-    y = torch.cat([_draw_chunk(gram, x, size, supervision_steps) for size in sizes])
-    return Draws(x=x, y=y, supervision_steps=supervision_steps)
+    lead, flat = batch_shape(x), _flatten(x)
+    limit = chunk or default_chunk(gram)
+    pieces = _split(flat, max(1, limit // width))
+    y = torch.cat([_draw_piece(gram, piece, width, supervision_steps, limit) for piece in pieces], 1)
+    return Draws(x=x, y=y.unflatten(1, lead) if lead else y[:, 0], supervision_steps=supervision_steps)
 
 
-def default_chunk(gram: GRAM, elements: int = 2**24) -> int:
-    """Return how many trajectories keep one latent under ``elements`` numbers."""
+def default_chunk(gram: GRAM) -> int:
+    """Return how many trajectories to run at once: one latent in a CPU's cache, or many on a GPU."""
+    elements = 2**17 if gram.z_0.device.type == "cpu" else 2**26
     return max(1, elements // (gram.spec.length * gram.dim))
+
+
+def _flatten(x: Tensor | Blank) -> Tensor | Blank:
+    return Blank(x.batch_shape.numel()) if isinstance(x, Blank) else x.reshape(-1, x.shape[-1])
+
+
+def _split(x: Tensor | Blank, size: int) -> list[Tensor] | list[Blank]:
+    if isinstance(x, Blank):
+        total = x.batch_shape[0]
+        return [Blank(min(size, total - start)) for start in range(0, total, size)]
+    return list(x.split(size))
+
+
+def _draw_piece(gram: GRAM, x: Tensor | Blank, width: int, supervision_steps: int, limit: int) -> Tensor:
+    rows = max(1, limit // batch_shape(x).numel())
+    sizes = [min(rows, width - start) for start in range(0, width, rows)]
+    return torch.cat([_draw_chunk(gram, x, size, supervision_steps) for size in sizes])
 
 
 @torch.inference_mode()

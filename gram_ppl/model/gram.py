@@ -105,9 +105,9 @@ class GRAM(nn.Module):
             supervision_steps: N_sup, so ``T * N_sup`` eps sites.
 
         Raises:
-            ValueError: when x or y does not fit the task.
+            ValueError: when x or y does not fit the task, or ``supervision_steps`` is below 1.
         """
-        self._check(x, y)
+        self._check(x, y, supervision_steps)
         use_parameters(self)
         with batch_plates(batch_shape(x)):
             final = self._recur(lambda u: self.noise.prior(u), x, state, supervision_steps)
@@ -124,7 +124,7 @@ class GRAM(nn.Module):
         """
         if y is None:
             raise ValueError("GRAM.guide is q(eps | x, y) and needs the answer y; to sample without one use GRAM.model")
-        self._check(x, y)
+        self._check(x, y, supervision_steps)
         use_parameters(self)
         with batch_plates(batch_shape(x)):
             if self.target is None:
@@ -169,7 +169,9 @@ class GRAM(nn.Module):
         eps = pyro.sample(f"eps_{t}", noise(u), infer=infer)
         return pure(torch.add, u, eps)
 
-    def _check(self, x: Tensor | Blank, y: Tensor | None) -> None:
+    def _check(self, x: Tensor | Blank, y: Tensor | None, supervision_steps: int) -> None:
+        if supervision_steps < 1:
+            raise ValueError(f"supervision_steps should be at least 1, got {supervision_steps}")
         check_question(x, self.spec)
         if y is not None:
             check_tokens("y", y, self.spec.length, self.spec.output_vocab)

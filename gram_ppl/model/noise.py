@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -17,15 +16,22 @@ from gram_ppl.nn import SwiGLU
 
 
 class _Parameters:
-    """The location and scale of a Normal, computed at the first use and shared by its expansions."""
+    """The location and scale of a Normal, computed at the first use and shared by its expansions.
+
+    Values first asked for under ``no_grad`` have no graph; they are computed again when a graph is wanted.
+    """
 
     def __init__(self, compute: Callable[[], tuple[Tensor, Tensor]]) -> None:
         self._compute = compute
+        self._values: tuple[Tensor, Tensor] | None = None
+        self._has_graph = False
 
-    @cached_property
+    @property
     def values(self) -> tuple[Tensor, Tensor]:
-        loc, scale = self._compute()
-        return loc.float(), scale.float()
+        if self._values is None or (torch.is_grad_enabled() and not self._has_graph):
+            loc, scale = self._compute()
+            self._values, self._has_graph = (loc.float(), scale.float()), torch.is_grad_enabled()
+        return self._values
 
 
 class LazyNormal(TorchDistribution):

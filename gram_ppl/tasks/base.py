@@ -17,11 +17,15 @@ class Task(Protocol):
 
     Attributes:
         spec: the size of its tokens and vocabularies.
-        test: held-out questions, each with one of its answers; training batches never contain them.
+        test: held-out questions, each with one of its answers, for the final judgement.
+        validation: other held-out questions, for choices made during training.
+
+    Training batches never contain a held-out question.
     """
 
     spec: TaskSpec
     test: Batch
+    validation: Batch
 
     def loader(self, batch_size: int, *, seed: int = 0, device: torch.device | str | None = None) -> Iterator[Batch]:
         """Stream training batches without end; the same ``seed`` gives the same stream.

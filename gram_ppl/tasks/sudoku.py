@@ -34,6 +34,7 @@ class Sudoku(SudokuRules):
         clues: smallest and largest number of clues, both included; None is (2, 8) for box 2 and (24, 40) for box 3.
         unique: whether each question has a single solution.
         held_out: number of distinct test questions, kept out of the training stream.
+        validation: number of further distinct questions kept out of it, for choices made during training.
         seed: of the test questions and, with the loader's own, of the training stream.
 
     Raises:
@@ -52,6 +53,7 @@ class Sudoku(SudokuRules):
         clues: tuple[int, int] | None = None,
         unique: bool = False,
         held_out: int = 500,
+        validation: int = 100,
         seed: int = 0,
     ) -> None:
         if box not in _CLUES:
@@ -60,8 +62,8 @@ class Sudoku(SudokuRules):
         self.clues = _checked_range(_CLUES[box] if clues is None else clues, self.spec.length)
         self.unique = unique
         self.seed = seed
-        self.test = self._held_out(held_out)
-        self._known = HeldOut(self.test.x)
+        self.test, self.validation = self._held_out(held_out, validation)
+        self._known = HeldOut(torch.cat([self.test.x, self.validation.x]))
 
     def __repr__(self) -> str:
         return (
@@ -86,10 +88,11 @@ class Sudoku(SudokuRules):
             raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
         return stream(self._draw_shared, self._known, batch_size, generator(self.seed, _TRAIN, seed), device)
 
-    def _held_out(self, count: int) -> Batch:
-        if count < 0:
-            raise ValueError(f"expected held_out to be at least 0 questions, got {count}")
-        return draw_distinct(self._draw, count, generator(self.seed, _TEST))
+    def _held_out(self, test: int, validation: int) -> tuple[Batch, Batch]:
+        if min(test, validation) < 0:
+            raise ValueError(f"expected held_out and validation of at least 0 questions, got {test} and {validation}")
+        x, y = draw_distinct(self._draw, test + validation, generator(self.seed, _TEST))
+        return Batch(x[:test], y[:test]), Batch(x[test:], y[test:])
 
     def _draw_shared(self, count: int, generator: torch.Generator) -> Batch:
         solver_needed = self.unique or self.box > 2

@@ -140,14 +140,14 @@ def _boards(column: _Column, rules: SudokuRules) -> Tensor:
             raise column.fault(row, f"have {length} characters", fix)
     codes = np.full(256, _UNKNOWN, dtype=np.uint8)
     codes[[ord("."), ord("0")]] = 1
-    codes[[ord(symbol) for symbol in rules.symbols]] = np.arange(rules.n) + 2
+    codes[[ord(symbol) for symbol in rules.digits]] = np.arange(rules.n) + 2
     text = "".join(column.cells).encode("ascii", errors="replace")
     boards = codes[np.frombuffer(text, dtype=np.uint8)].reshape(-1, length)
     unknown = (boards == _UNKNOWN).any(axis=1)
     if unknown.any():
         row = int(unknown.argmax())
         symbol = column.cells[row][int((boards[row] == _UNKNOWN).argmax())]
-        raise column.fault(row, f"use {rules.symbols}, '.' and '0' only", f"replace {symbol!r}")
+        raise column.fault(row, f"use {rules.digits}, '.' and '0' only", f"replace {symbol!r}")
     return torch.from_numpy(boards)
 
 

@@ -14,7 +14,7 @@ from gram_ppl.tasks.sudoku_symmetry import Symmetry
 from gram_ppl.types import Batch
 
 _REPOSITORY = "sapientinc/sudoku-extreme"
-_TEST, _TRAIN_ROWS, _TRAIN = 0, 1, 2
+_TEST, _TRAIN_ROWS, _TRAIN, _VALIDATION = 0, 1, 2, 3
 
 
 class SudokuExtreme(SudokuRules):
@@ -28,7 +28,8 @@ class SudokuExtreme(SudokuRules):
         box: side of a box in cells.
         augment: whether each training row gets a fresh random symmetry each time it is served.
         train_size: training puzzles to keep, chosen by ``seed``; None keeps all.
-        test_size: test puzzles to keep, chosen by ``seed``; None keeps all.
+        test_size: test puzzles to keep, chosen by ``seed``; None keeps all but those for validation.
+        validation_size: puzzles of the test file set aside for choices made during training.
         seed: of the choice of rows and, with the loader's own, of the training stream.
 
     Attributes:
@@ -48,16 +49,23 @@ class SudokuExtreme(SudokuRules):
         augment: bool = True,
         train_size: int | None = None,
         test_size: int | None = None,
+        validation_size: int = 100,
         seed: int = 0,
     ) -> None:
         super().__init__(box)
         self.augment = augment
         self.seed = seed
         self._train = _some_rows(train, box, train_size, generator(seed, _TRAIN_ROWS))
-        held_out = _some_rows(test, box, test_size, generator(seed, _TEST))
-        self.test = Batch(held_out.questions, held_out.answers)
-        self.test_rating = held_out.ratings
-        self._known = HeldOut(self.test.x)
+        size = None if test_size is None else test_size + validation_size
+        table = _some_rows(test, box, size, generator(seed, _TEST))
+        x, y, ratings = table.questions, table.answers, table.ratings
+        if not 0 <= validation_size < len(x):
+            raise ValueError(f"{test}: expected 0..{len(x) - 1} of its {len(x)} rows for validation, got {validation_size}")
+        validation = torch.randperm(len(x), generator=generator(seed, _VALIDATION))[:validation_size]
+        judged = torch.ones(len(x), dtype=torch.bool).index_fill(0, validation, False)
+        self.test, self.validation = Batch(x[judged], y[judged]), Batch(x[validation], y[validation])
+        self.test_rating = None if ratings is None else ratings[judged]
+        self._known = HeldOut(x)
 
     @classmethod
     def from_hub(

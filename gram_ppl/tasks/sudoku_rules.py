@@ -22,16 +22,22 @@ class SudokuRules:
     Args:
         box: side of a box in cells: 2 (4×4), 3 (9×9) or 4 (16×16).
 
+    Attributes:
+        blank: the token of a cell without a clue.
+        symbols: the text of each token.
+
     Raises:
         ValueError: for another ``box``.
 
     >>> rules = SudokuRules(box=2)
     >>> x = rules.encode("1234 34.. .... ....")
     >>> rules.count(x, cap=100)
-    4
+    6
     >>> rules.decode(rules.solutions(x, cap=1)[0])
-    '1234341221434321'
+    '1234342121434312'
     """
+
+    blank = BLANK
 
     def __init__(self, box: int) -> None:
         if box not in (2, 3, 4):
@@ -40,7 +46,8 @@ class SudokuRules:
         self.n = box * box
         vocabulary = self.n + 2
         self.spec = TaskSpec(self.n * self.n, vocabulary, vocabulary, grid=(self.n, self.n))
-        self.symbols = _DIGITS[: self.n]
+        self.digits = _DIGITS[: self.n]
+        self.symbols = ("", ".", *self.digits)
 
     def encode(self, text: str) -> Tensor:
         """Read a board ``(L,)`` from its cells in reading order; ``.`` or ``0`` is blank, white space is skipped.
@@ -52,9 +59,9 @@ class SudokuRules:
         if len(cells) != self.spec.length:
             raise ValueError(f"expected {self.spec.length} cells, got {len(cells)}: write blanks as '.' or '0'")
         for position, symbol in enumerate(cells, start=1):
-            if symbol not in self.symbols + ".0":
-                raise ValueError(f"expected one of {self.symbols!r}, '.' or '0' in cell {position}, got {symbol!r}")
-        return torch.tensor([self.symbols.find(symbol) + 2 for symbol in cells])
+            if symbol not in self.digits + ".0":
+                raise ValueError(f"expected one of {self.digits!r}, '.' or '0' in cell {position}, got {symbol!r}")
+        return torch.tensor([self.digits.find(symbol) + 2 for symbol in cells])
 
     def decode(self, board: Tensor) -> str:
         """Print a board ``(L,)`` as its cells in reading order, with ``.`` for blank and pad.
@@ -63,7 +70,7 @@ class SudokuRules:
             ValueError: for another shape or a token outside the vocabulary.
         """
         self._check_one("board", board)
-        return "".join(self.symbols[token - 2] if token > BLANK else "." for token in board.tolist())
+        return "".join(self.symbols[max(token, BLANK)] for token in board.tolist())
 
     def is_valid(self, x: Tensor, y: Tensor) -> Tensor:
         """Tell which answers ``y`` ``(*, L)`` complete the board by the rules and keep every clue of ``x`` ``(*, L)``.
@@ -88,16 +95,27 @@ class SudokuRules:
 
     def has_conflict(self, x: Tensor) -> Tensor:
         """Tell which questions ``(*, L)`` give a digit twice in a row, column or box."""
-        units = self._units(self._digit_bits(x))
+        return (self._repeated(self._units(self._digit_bits(x))) != 0).any(-1)
+
+    def conflicts(self, x: Tensor, y: Tensor) -> Tensor:
+        """Mark the cells ``(*, L)`` of answers y that repeat a digit of their row, column or box, or break a clue of x."""
+        units = self._units(self._digit_bits(y))
+        wrong = (units & self._repeated(units)[..., None]) != 0
+        cells = self._units(torch.arange(self.spec.length, device=y.device)).flatten()
+        repeated = torch.zeros(y.shape, dtype=torch.int32, device=y.device).index_add(-1, cells, wrong.flatten(-2).int())
+        return (repeated > 0) | ((x > BLANK) & (x != y))
+
+    def _repeated(self, units: Tensor) -> Tensor:
+        """Return the bits ``(*, 3n)`` of the digits that come twice among the cells ``(*, 3n, n)`` of each unit."""
         seen = torch.zeros_like(units[..., 0])
-        conflict = torch.zeros_like(seen)
+        repeated = torch.zeros_like(seen)
         for cell in units.unbind(-1):
-            conflict |= seen & cell
+            repeated |= seen & cell
             seen |= cell
-        return (conflict != 0).any(-1)
+        return repeated
 
     def solutions(self, x: Tensor, cap: int) -> Tensor:
-        """List up to ``cap`` solutions ``(n_solutions, L)`` of one question ``(L,)``, in increasing order of their cells.
+        """List up to ``cap`` solutions ``(n_solutions, L)`` of one question ``(L,)``, in increasing order of cells.
 
         Raises:
             ValueError: for another shape, a token outside the vocabulary, clues in conflict, or ``cap`` below 1.

@@ -63,10 +63,16 @@ class SudokuSolver:
 
     def board(self, rng: random.Random) -> list[int]:
         """Draw a complete board by a search in random order: every board can come, though not equally often."""
-        return self.digits(next(self.search(self.candidates(self._random_diagonal(rng)), rng)))
+        solved = None
+        while solved is None:
+            solved = next(self.search(self.candidates(self._random_diagonal(rng)), rng), None)
+        return self.digits(solved)
 
     def puzzle(self, board: Sequence[int], clues: int, rng: random.Random) -> list[int]:
-        """Blank cells of ``board`` in random order, keeping its solution unique, until ``clues`` are left or none can go."""
+        """Blank cells of ``board`` in random order while its solution stays unique.
+
+        Stops at ``clues`` clues, or with more when no cell can go: the question is then minimal.
+        """
         question = list(board)
         for cell in rng.sample(range(self.cells), self.cells):
             if self.cells - question.count(0) <= clues:
@@ -110,7 +116,7 @@ class SudokuSolver:
                 stack.extend((branch, placed) for branch in branches)
 
     def _random_diagonal(self, rng: random.Random) -> list[int]:
-        """Fill the boxes on the diagonal, which do not constrain one another."""
+        """Fill the boxes on the diagonal: no clue conflicts, but for small boxes not every filling has a solution."""
         clues = [0] * self.cells
         for corner in range(self.box):
             digits = rng.sample(range(1, self.n + 1), self.n)
@@ -144,7 +150,7 @@ class SudokuSolver:
         return [mask & ~self._rivals[bit] for bit in _bits(cell)]
 
     def _open_cells(self, mask: int) -> list[int]:
-        """Return the candidates of each cell with two of them, or of each undecided cell when there is no such cell."""
+        """Return the candidates of each cell that has two; without such a cell, of every undecided one."""
         base, shifts, spread = self._families[0]
         once = twice = thrice = 0
         for shift in shifts:

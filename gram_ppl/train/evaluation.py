@@ -22,7 +22,7 @@ class Judge:
     """How held-out puzzles are looked at.
 
     Args:
-        puzzles: the first this many of ``task.test``; None is all.
+        puzzles: the first this many of ``task.validation``; None is all.
         width: prior draws for each puzzle; the posterior gets one rollout.
         supervision_steps: N_sup of every rollout.
     """
@@ -33,7 +33,7 @@ class Judge:
 
     def __call__(self, gram: GRAM, task: Task) -> Gap:
         """Return prior accuracy (share of valid draws), posterior accuracy, and KL per transition in nats per puzzle."""
-        batch = Batch(*(tokens[: self.puzzles].to(gram.z_0.device) for tokens in task.test))
+        batch = Batch(*(tokens[: self.puzzles].to(gram.z_0.device) for tokens in task.validation))
         drawn = draw(gram, batch.x, width=self.width, supervision_steps=self.supervision_steps)
         prior = task.is_valid(batch.x, drawn.y).float().mean()
         y, kl = posterior_rollout(gram, batch, supervision_steps=self.supervision_steps)

@@ -59,7 +59,7 @@ def test_drawing_leaves_the_global_generators_alone() -> None:
 
 
 def test_training_never_shows_a_test_question() -> None:
-    # With two clues there are 1,800 questions, so that 256 draws meet the 500 held-out ones unless they are removed.
+    # With two clues there are 1,696 questions, so that 256 draws meet the 500 held-out ones unless they are removed.
     task = Sudoku(box=2, clues=(2, 2))
     held_out = set(boards_as_numbers(task.test.x).tolist())
     assert len(held_out) == 500
@@ -79,7 +79,7 @@ def test_the_number_of_clues_is_uniform_over_the_range() -> None:
 def test_boards_and_clue_cells_are_uniform() -> None:
     task = Sudoku(box=2, clues=(5, 5), held_out=0, seed=1)
     x, y = next(task.loader(20_000))
-    _, boards = boards_as_numbers(y).unique(return_counts=True)
+    _, boards = torch.unique(boards_as_numbers(y), return_counts=True)
     assert len(boards) == 288
     assert chisquare(boards.numpy()).pvalue > 0.001
     # Five clues a question are drawn without replacement, which only makes the counts of cells more even.
@@ -90,7 +90,7 @@ def test_the_answer_is_uniform_over_the_solutions_of_its_question() -> None:
     task = Sudoku(box=2, clues=(2, 2), held_out=0)
     x, y = (torch.cat(parts) for parts in zip(*islice(task.loader(4096), 40), strict=True))
     questions, answers = boards_as_numbers(x), boards_as_numbers(y)
-    values, amounts = questions.unique(return_counts=True)
+    values, amounts = torch.unique(questions, return_counts=True)
     for question in values[amounts.argsort(descending=True)[:5]]:
         solutions = task.solutions(x[questions == question][0], cap=288)
         drawn = answers[questions == question]
@@ -109,7 +109,7 @@ def test_unique_puzzles_have_one_solution(box: int) -> None:
 
 def test_copies_of_a_board_are_scrambled_apart() -> None:
     x, y = next(STANDARD.loader(16))
-    assert len(x.unique(dim=0)) == len(y.unique(dim=0)) == 16
+    assert len(torch.unique(x, dim=0)) == len(torch.unique(y, dim=0)) == 16
 
 
 def test_solutions_are_valid_distinct_and_as_many_as_counted() -> None:
@@ -117,7 +117,7 @@ def test_solutions_are_valid_distinct_and_as_many_as_counted() -> None:
         found = SMALL.solutions(x, cap=1000)
         assert found.dtype == torch.long
         assert SMALL.is_valid(x, found).all()
-        assert len(found.unique(dim=0)) == len(found) == SMALL.count(x, cap=1000)
+        assert len(torch.unique(found, dim=0)) == len(found) == SMALL.count(x, cap=1000)
 
 
 def test_a_question_without_solution_gives_an_empty_tensor() -> None:
@@ -177,18 +177,18 @@ def test_a_symmetry_keeps_boards_valid_and_clues_in_step(box: int, seed: int) ->
         assert task.count(before, cap=20) == task.count(after, cap=20)
 
 
-def test_symmetries_reach_every_4x4_transform_of_an_asymmetric_question() -> None:
-    x = SMALL.encode("12.. 3... .... ....")
-    symmetry = Symmetry.random(2, 60_000, torch.Generator().manual_seed(0))
-    numbers, counts = boards_as_numbers(symmetry(x.expand(60_000, 16))).unique(return_counts=True)
-    # 16 positions of the corner cell times 4·3·2 digits; the arms are in order up to transposition, hence each alike.
-    assert len(numbers) == 16 * 24
+def test_symmetries_reach_every_transform_of_a_question_equally() -> None:
+    x = SMALL.encode("12.. .... .... ....").expand(60_000, 16)
+    moved = Symmetry.random(2, len(x), torch.Generator().manual_seed(0))(x)
+    numbers, counts = torch.unique(boards_as_numbers(moved), return_counts=True)
+    # Two neighbours in one box: 8 pairs of cells beside each other and 8 above each other, times 4·3 pairs of digits.
+    assert len(numbers) == 16 * 12
     assert chisquare(counts.numpy()).pvalue > 0.001
 
 
 def test_text_round_trips() -> None:
     for rules in (SudokuRules(2), SudokuRules(3), SudokuRules(4)):
-        text = ("." + rules.symbols) * rules.n
+        text = ("." + rules.digits) * rules.n
         text = text[: rules.spec.length]
         board = rules.encode(text.replace(".", "0"))
         assert rules.decode(board) == text
@@ -244,4 +244,29 @@ def test_impossible_constructions_are_refused() -> None:
     with pytest.raises(ValueError, match="batch size of at least 1, got 0"):
         SMALL.loader(0)
     with pytest.raises(ValueError, match="held-out ones only"):
-        next(Sudoku(box=2, clues=(0, 0), held_out=1).loader(4))
+        next(Sudoku(box=2, clues=(0, 0), held_out=1, validation=0).loader(4))
+
+
+def test_conflicts_mark_exactly_the_cells_that_break_a_rule_or_a_clue():
+    rules = SudokuRules(2)
+    x = rules.encode("1... .... .... ....")
+    y = rules.encode("1234 3412 2143 4321")
+    assert not rules.conflicts(x, y).any()
+    broken = y.clone()
+    broken[0] = y[1]
+    expected = torch.zeros(16, dtype=torch.bool)
+    wrong = rules.conflicts(x, broken)
+    peers = [cell for cell in range(16) if cell and broken[cell] == broken[0] and _share_unit(0, cell)]
+    expected[[0, *peers]] = True
+    assert torch.equal(wrong, expected)
+
+
+def _share_unit(first: int, second: int) -> bool:
+    (r1, c1), (r2, c2) = divmod(first, 4), divmod(second, 4)
+    return r1 == r2 or c1 == c2 or (r1 // 2, c1 // 2) == (r2 // 2, c2 // 2)
+
+
+def test_validation_and_test_questions_are_distinct():
+    task = Sudoku(box=2, held_out=50, validation=30)
+    questions = torch.cat([task.test.x, task.validation.x])
+    assert len(questions) == len(questions.unique(dim=0)) == 80

@@ -146,41 +146,41 @@ def files(tmp_path: Path) -> tuple[Path, Path]:
 
 
 def test_augmented_batches_are_valid_varied_and_seeded(files: tuple[Path, Path]) -> None:
-    task = SudokuExtreme(*files, box=2)
+    task = SudokuExtreme(*files, box=2, validation_size=0)
     assert isinstance(task, Task)
     x, y = next(task.loader(64, seed=3))
     assert task.is_valid(x, y).all()
-    assert len(x.unique(dim=0)) > 32
+    assert len(torch.unique(x, dim=0)) > 32
     assert ((x > 1).sum(1) == 8).all()
     torch.testing.assert_close(x, next(task.loader(64, seed=3)).x)
     assert not torch.equal(x, next(task.loader(64, seed=4)).x)
 
 
 def test_without_augmentation_the_rows_are_served_as_they_are(files: tuple[Path, Path]) -> None:
-    task = SudokuExtreme(*files, box=2, augment=False)
+    task = SudokuExtreme(*files, box=2, validation_size=0, augment=False)
     x, _ = next(task.loader(64))
     assert {task.decode(row) for row in x} == {QUESTION, OTHER[:8] + "." * 8}
 
 
 def test_test_rows_keep_their_rating_when_some_are_chosen(files: tuple[Path, Path]) -> None:
-    whole = SudokuExtreme(*files, box=2)
-    part = SudokuExtreme(*files, box=2, test_size=2, train_size=1, seed=1)
+    whole = SudokuExtreme(*files, box=2, validation_size=0)
+    part = SudokuExtreme(*files, box=2, validation_size=0, test_size=2, train_size=1, seed=1)
     assert whole.test_rating is not None and part.test_rating is not None
     assert whole.test_rating.tolist() == [7, 8, 9]
     for x, rating in zip(part.test.x, part.test_rating, strict=True):
         torch.testing.assert_close(x, whole.test.x[int(rating) - 7])
     with pytest.raises(ValueError, match=r"test\.csv: expected to keep 1\.\.3 rows, got 4"):
-        SudokuExtreme(*files, box=2, test_size=4)
+        SudokuExtreme(*files, box=2, validation_size=0, test_size=4)
 
 
 def test_a_training_row_that_is_a_test_question_is_never_served(files: tuple[Path, Path]) -> None:
     train, test = files
     train.write_text(train.read_text() + test.read_text().split("\n")[1].rsplit(",", 1)[0] + "\n")
-    task = SudokuExtreme(train, test, box=2, augment=False)
+    task = SudokuExtreme(train, test, box=2, validation_size=0, augment=False)
     x, _ = next(task.loader(256))
-    assert len(x.unique(dim=0)) == 2
+    assert len(torch.unique(x, dim=0)) == 2
     with pytest.raises(ValueError, match="held-out ones only"):
-        next(SudokuExtreme(train, train, box=2, augment=False).loader(4))
+        next(SudokuExtreme(train, train, box=2, validation_size=0, augment=False).loader(4))
 
 
 def test_the_hub_fetches_the_two_files_of_the_public_dataset(
