@@ -50,14 +50,16 @@ class TaskSpec:
             if getattr(self, name) < least:
                 raise ValueError(f"TaskSpec.{name} must be at least {least}, got {getattr(self, name)}")
         if self.grid is not None and self.grid[0] * self.grid[1] != self.length:
-            raise ValueError(f"TaskSpec.grid {self.grid} holds {self.grid[0] * self.grid[1]} tokens, length is {self.length}")
+            raise ValueError(
+                f"TaskSpec.grid {self.grid} holds {self.grid[0] * self.grid[1]} tokens, length is {self.length}"
+            )
 
 
 class State(NamedTuple):
     """The latent state z = (h, l) between transitions, each ``(*batch, L, D)``."""
 
     h: Tensor
-    l: Tensor  # noqa: E741 - the paper's symbol
+    l: Tensor
 
     def detach(self) -> State:
         """Return the same values without their graph: what is carried to the next supervision step."""

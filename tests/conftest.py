@@ -63,7 +63,7 @@ def wake_heads(gram: gp.GRAM) -> None:
     """Move the noise heads and pair biases away from zero, where they start: KLs become several nats."""
     for name, parameter in gram.named_parameters():
         if name.startswith("noise") or name.endswith("bias"):
-            parameter.data.add_(0.3 * torch.randn_like(parameter))
+            parameter.data.add_(0.1 * torch.randn_like(parameter))
 
 
 @pytest.fixture

@@ -73,12 +73,16 @@ def test_wheel_holds_package_configs_and_typing_marker_only(wheel):
     configs = {f"gram_ppl/{path.relative_to(ROOT)}" for path in (ROOT / "configs").rglob("*.yaml")}
     assert expected | configs | {"gram_ppl/py.typed"} <= names
     assert {name.split("/")[0] for name in names} == {"gram_ppl", f"gram_ppl-{gram_ppl.__version__}.dist-info"}
-    assert all(name.endswith((".py", ".yaml", "py.typed", ".gitkeep")) for name in names if name.startswith("gram_ppl/"))
+    assert all(
+        name.endswith((".py", ".yaml", "py.typed", ".gitkeep")) for name in names if name.startswith("gram_ppl/")
+    )
 
 
 def test_wheel_finds_its_own_configs(wheel, tmp_path):
     zipfile.ZipFile(wheel).extractall(tmp_path)
     program = "from gram_ppl.configuration import config_path; print(config_path())"
     command = [sys.executable, "-P", "-c", program]
-    run = subprocess.run(command, env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        command, env={"PYTHONPATH": str(tmp_path)}, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert Path(run.stdout.strip()) == tmp_path / "gram_ppl" / "configs"

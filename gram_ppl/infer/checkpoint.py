@@ -61,7 +61,9 @@ def load_checkpoint(path: str | Path, module: nn.Module) -> dict[str, Any]:
         raise FileNotFoundError(f"no checkpoint at {path}")
     tensors, metadata = _read(path)
     if metadata.get("format") != FORMAT:
-        raise CheckpointError(f"{path} is a safetensors file but no gram_ppl checkpoint: write one with gp.save_checkpoint")
+        raise CheckpointError(
+            f"{path} is a safetensors file but no gram_ppl checkpoint: write one with gp.save_checkpoint"
+        )
     _check_architecture(path, tensors, module.state_dict())
     module.load_state_dict(tensors)
     return json.loads(metadata["facts"])
@@ -70,8 +72,11 @@ def load_checkpoint(path: str | Path, module: nn.Module) -> dict[str, Any]:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _to_json(facts: dict[str, Any]) -> str:
@@ -84,10 +89,12 @@ def _to_json(facts: dict[str, Any]) -> str:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
     except SafetensorError as error:
         kind = _kind(path)
-        raise CheckpointError(f"{path} is {kind} ({error}): expected a whole safetensors file from gp.save_checkpoint") from error
+        raise CheckpointError(
+            f"{path} is {kind} ({error}): expected a whole safetensors file from gp.save_checkpoint"
+        ) from error
 
 
 def _kind(path: Path) -> str:
@@ -107,4 +114,6 @@ def _check_architecture(path: Path, found: dict[str, Tensor], expected: dict[str
     ]
     if problems:
         listed = "; ".join(problems[:4]) + (f"; and {len(problems) - 4} more" if len(problems) > 4 else "")
-        raise CheckpointError(f"{path} is of another architecture: {listed}. Build the model with the settings it was saved with")
+        raise CheckpointError(
+            f"{path} is of another architecture: {listed}. Build the model with the settings it was saved with"
+        )

@@ -42,7 +42,8 @@ def draw(
     limit = chunk or default_chunk(gram)
     pieces = _split(flat, max(1, limit // width))
     y = torch.cat([_draw_piece(gram, piece, width, supervision_steps, limit) for piece in pieces], 1)
-    return Draws(x=x, y=y.unflatten(1, lead) if lead else y[:, 0], supervision_steps=supervision_steps)
+    y = y.unflatten(1, lead) if lead else y[:, 0]
+    return Draws(x=x, y=y, supervision_steps=supervision_steps)  # type: ignore[arg-type]  # x may be BLANK
 
 
 def default_chunk(gram: GRAM) -> int:
@@ -78,5 +79,5 @@ def _draw_chunk(gram: GRAM, x: Tensor | Blank, width: int, supervision_steps: in
 
 
 def _transition(gram: GRAM, state: State, e_x: Tensor, lead: torch.Size) -> State:
-    u, l = gram.backbone(state.h, state.l, e_x)  # noqa: E741
+    u, l = gram.backbone(state.h, state.l, e_x)
     return State(u if gram.noise is None else u + gram.noise.prior(u).expand(lead).sample(), l)

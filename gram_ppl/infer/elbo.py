@@ -144,7 +144,9 @@ class TruncatedELBO(ELBO):
             if site["is_observed"]:
                 nll = nll - _log_prob(site)
             elif name not in guide_trace.nodes:
-                raise ValueError(f"the model samples {name!r} but the guide does not: give the guide that site or observe it")
+                raise ValueError(
+                    f"the model samples {name!r} but the guide does not: give the guide that site or observe it"
+                )
             elif _is_transition(site, guide_trace.nodes[name]):
                 counted, plain = self._transition_kl(guide_trace.nodes[name], site)
                 loss = loss + counted

@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 class ShareMessenger(Messenger):
-    """Compute each pure call once while active: same function and same argument objects, same result.
+    """Compute each pure call once while active: same function, same argument objects and same grad mode, same result.
 
     Guide and replayed model meet the same tensors, so the recursion runs once for both; where a site
     is intervened on or sampled anew its tensor differs and everything after it is recomputed.
@@ -29,7 +29,7 @@ class ShareMessenger(Messenger):
         super().__exit__(*exc)
 
     def _pyro_pure(self, msg: Any) -> None:
-        msg["infer"]["share"] = key = (msg["args"][0], *map(id, msg["args"][1:]))
+        msg["infer"]["share"] = key = (torch.is_grad_enabled(), msg["args"][0], *map(id, msg["args"][1:]))
         if key in self._memo:
             msg["value"], msg["done"] = self._memo[key][1], True
 
@@ -56,7 +56,7 @@ class TruncateMessenger(Messenger):
         if t < first:
             msg["value"], msg["done"] = torch.no_grad()(fn)(*args), True
         elif t == first and t > 0:
-            h, l, e_x = args  # noqa: E741
+            h, l, e_x = args
             msg["value"], msg["done"] = fn(h.detach(), l.detach(), e_x), True
 
 

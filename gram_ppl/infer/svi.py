@@ -21,7 +21,8 @@ class SVI(pyro.infer.SVI):
 
     The contract of ``pyro.infer.SVI`` holds: ``step`` and ``evaluate_loss`` take the arguments of model
     and guide and return the loss in nats. Beyond it, the gradient is clipped by its global norm and
-    :attr:`state` holds where the supervision step arrived, detached, ready to be passed on::
+    ``state`` holds where the last step arrived, detached, ready to be passed on (None when the model
+    returns no rollout)::
 
         state = gram.initial_state(x)
         for _ in range(supervision_steps):
@@ -49,17 +50,15 @@ class SVI(pyro.infer.SVI):
         clip_norm: float | None = 1.0,
     ) -> None:
         if not isinstance(optim, torch.optim.Optimizer):
-            raise TypeError(f"gp.SVI drives a torch optimiser, got {type(optim).__name__}: use pyro.infer.SVI for Pyro's")
+            raise TypeError(
+                f"gp.SVI drives a torch optimiser, got {type(optim).__name__}: use pyro.infer.SVI for Pyro's"
+            )
         TracePosterior.__init__(self)
         self.model, self.guide, self.optim = model, guide, optim
         self.elbo, self.clip_norm = loss, clip_norm
         self.loss, self.loss_and_grads = loss.loss, loss.loss_and_grads
         self._validated = False
-
-    @property
-    def state(self) -> State | None:
-        """State at the end of the last step, detached; None when the model returns no rollout."""
-        return self.elbo.state
+        self.state: State | None = None
 
     def step(self, *args: Any, **kwargs: Any) -> float:
         """Take one gradient step and return the loss in nats (this waits for the device)."""
@@ -70,6 +69,7 @@ class SVI(pyro.infer.SVI):
         with pyro.validation_enabled(is_validation_enabled() and not self._validated):
             self.loss_and_grads(self.model, self.guide, *args, **kwargs)
         self._validated = True
+        self.state = self.elbo.state
         norm = self._clip()
         self.optim.step()
         self.optim.zero_grad(set_to_none=True)

@@ -9,10 +9,18 @@ from torch import Tensor, nn
 from gram_ppl.nn import Attention, MixerFactory, Stack
 
 
+class Backbone(Protocol):
+    """What a GRAM asks of its backbone, a module: the proposal, and the lines of its story."""
+
+    def __call__(self, h: Tensor, l: Tensor, e_x: Tensor, /) -> tuple[Tensor, Tensor]: ...
+
+    def story(self) -> list[str]: ...
+
+
 class BackboneFactory(Protocol):
     """Builds a backbone for width ``dim``, ``length`` tokens and K ``refinements``."""
 
-    def __call__(self, dim: int, length: int, refinements: int, /) -> nn.Module: ...
+    def __call__(self, dim: int, length: int, refinements: int, /) -> Backbone: ...
 
 
 class Hierarchical(nn.Module):
@@ -47,10 +55,10 @@ class Hierarchical(nn.Module):
         self.f_l = Stack(dim, length, layers=layers, mixer=mixer, hidden=hidden)
         self.f_h = self.f_l if shared else Stack(dim, length, layers=layers, mixer=mixer, hidden=hidden)
 
-    def forward(self, h: Tensor, l: Tensor, e_x: Tensor) -> tuple[Tensor, Tensor]:  # noqa: E741
+    def forward(self, h: Tensor, l: Tensor, e_x: Tensor) -> tuple[Tensor, Tensor]:
         injected = h + e_x
         for _ in range(self.refinements):
-            l = self.f_l(l + injected)  # noqa: E741
+            l = self.f_l(l + injected)
         return self.f_h(h + l), l
 
     def story(self) -> list[str]:
@@ -80,7 +88,7 @@ class Flat(nn.Module):
         self.refinements = refinements
         self.f = Stack(dim, length, layers=layers, mixer=mixer, hidden=hidden)
 
-    def forward(self, h: Tensor, l: Tensor, e_x: Tensor) -> tuple[Tensor, Tensor]:  # noqa: E741
+    def forward(self, h: Tensor, l: Tensor, e_x: Tensor) -> tuple[Tensor, Tensor]:
         for _ in range(self.refinements + 1):
             h = self.f(h + e_x)
         return h, l

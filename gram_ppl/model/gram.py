@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyro
 import torch
 from pyro.contrib.autoname import scope
+from pyro.distributions import TorchDistribution
 from pyro.infer.util import is_validation_enabled
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from gram_ppl.model.backbone import BackboneFactory, Hierarchical
+from gram_ppl.model.backbone import Backbone, BackboneFactory, Hierarchical
 from gram_ppl.model.codec import Blank, Decoder, Encoder, TargetEncoder
 from gram_ppl.model.effects import batch_plates, pure, use_parameters
-from gram_ppl.model.noise import Gaussian, NoiseFactory
+from gram_ppl.model.noise import Gaussian, Noise, NoiseFactory
 from gram_ppl.types import State, TaskSpec
 
 
@@ -58,6 +59,8 @@ class GRAM(nn.Module):
     """
 
     z_0: Tensor
+    backbone: Backbone
+    noise: Noise | None
 
     def __init__(
         self,
@@ -110,7 +113,7 @@ class GRAM(nn.Module):
         self._check(x, y, supervision_steps)
         use_parameters(self)
         with batch_plates(batch_shape(x)):
-            final = self._recur(lambda u: self.noise.prior(u), x, state, supervision_steps)
+            final = self._recur(None if self.noise is None else self.noise.prior, x, state, supervision_steps)
             p_y = self.decode(final.h)
             return Rollout(pyro.sample("y", p_y, obs=y), p_y, final)
 
@@ -127,10 +130,10 @@ class GRAM(nn.Module):
         self._check(x, y, supervision_steps)
         use_parameters(self)
         with batch_plates(batch_shape(x)):
-            if self.target is None:
+            if self.noise is None or self.target is None:
                 return self._recur(None, x, state, supervision_steps)
-            target = pure(self.target, y)
-            return self._recur(lambda u: self.noise.posterior(u, target), x, state, supervision_steps)
+            posterior, target = self.noise.posterior, pure(self.target, y)
+            return self._recur(lambda u: posterior(u, target), x, state, supervision_steps)
 
     def forward(
         self,
@@ -145,27 +148,27 @@ class GRAM(nn.Module):
         with nullcontext() if name is None else scope(prefix=name):
             return self.model(x, y, state=state, supervision_steps=supervision_steps)
 
-    def decode(self, h: Tensor) -> Distribution:
+    def decode(self, h: Tensor) -> TorchDistribution:
         """Return p(y | h), independent Categoricals over L tokens."""
         return self.decoder(h)
 
     def _recur(
         self,
-        noise: Callable[[Tensor], Distribution] | None,
+        noise: Callable[[Tensor], TorchDistribution] | None,
         x: Tensor | Blank,
         state: State | None,
         supervision_steps: int,
     ) -> State:
-        h, l = pure(self.initial_state, x) if state is None else state  # noqa: E741
+        h, l = pure(self.initial_state, x) if state is None else state
         e_x = pure(self.encoder, x)
         total = self.transitions * supervision_steps
         for t in range(total):
-            u, l = pure(self.backbone, h, l, e_x, transition=(t, total))  # noqa: E741
-            h = u if self.noise is None else self._guide_step(noise, u, t, total)
+            u, l = pure(self.backbone, h, l, e_x, transition=(t, total))
+            h = u if noise is None else self._guide_step(noise, u, t, total)
         return State(h, l)
 
-    def _guide_step(self, noise, u: Tensor, t: int, total: int) -> Tensor:
-        infer = {"transition": (t, total), "event_dims": ("token", "dim")}
+    def _guide_step(self, noise: Callable[[Tensor], TorchDistribution], u: Tensor, t: int, total: int) -> Tensor:
+        infer: Any = {"transition": (t, total), "event_dims": ("token", "dim")}
         eps = pyro.sample(f"eps_{t}", noise(u), infer=infer)
         return pure(torch.add, u, eps)
 
@@ -181,7 +184,9 @@ class GRAM(nn.Module):
 
     def _story(self) -> list[str]:
         question = "BLANK" if self.spec.input_vocab == 0 else "x"
-        guidance = [] if self.noise is None else ["eps ~ Normal(mu(u), sigma(u))   guide: Normal(mu(u, y), sigma(u, y))"]
+        guidance = (
+            [] if self.noise is None else ["eps ~ Normal(mu(u), sigma(u))   guide: Normal(mu(u, y), sigma(u, y))"]
+        )
         size = sum(p.numel() for p in self.parameters())
         return [
             f"GRAM p(y | {question}): {self.spec.length} tokens, {self.spec.output_vocab} symbols, D = {self.dim}, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -71,7 +71,7 @@ class LazyNormal(TorchDistribution):
     def variance(self) -> Tensor:
         return self.scale.square().expand(self._extended_shape())
 
-    def expand(self, batch_shape: torch.Size, _instance: None = None) -> LazyNormal:
+    def expand(self, batch_shape: Sequence[int], _instance: None = None) -> LazyNormal:
         """Return the same distribution over a larger batch, its parameters still computed once."""
         return LazyNormal(self._lazy, torch.Size(batch_shape) + self.event_shape)
 
@@ -79,8 +79,8 @@ class LazyNormal(TorchDistribution):
         """Return the same distribution without gradient to its parameters."""
         return LazyNormal(lambda: (self.loc.detach(), self.scale.detach()), self._extended_shape())
 
-    def rsample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
-        shape = self._extended_shape(sample_shape)
+    def rsample(self, sample_shape: Sequence[int] = torch.Size()) -> Tensor:
+        shape = self._extended_shape(torch.Size(sample_shape))
         noise = torch.randn(shape, dtype=self.loc.dtype, device=self.loc.device)
         return torch.addcmul(self.loc, self.scale, noise)
 
@@ -103,10 +103,18 @@ def _kl_lazy_normal(q: LazyNormal, p: LazyNormal) -> Tensor:
     return kl.expand(torch.broadcast_shapes(q.batch_shape, p.batch_shape))
 
 
+class Noise(Protocol):
+    """What a GRAM asks of its noise, a module: the distribution of eps without and with sight of the answer."""
+
+    def prior(self, u: Tensor) -> TorchDistribution: ...
+
+    def posterior(self, u: Tensor, target: Tensor) -> TorchDistribution: ...
+
+
 class NoiseFactory(Protocol):
     """Builds the noise of a GRAM of width ``dim``."""
 
-    def __call__(self, dim: int, /) -> nn.Module: ...
+    def __call__(self, dim: int, /) -> Noise: ...
 
 
 class Gaussian(nn.Module):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyro
 import torch
@@ -32,7 +34,7 @@ class Judge:
     supervision_steps: int = 16
 
     def __call__(self, gram: GRAM, task: Task) -> Gap:
-        """Return prior accuracy (share of valid draws), posterior accuracy, and KL per transition in nats per puzzle."""
+        """Return prior accuracy (share of valid draws), posterior accuracy, and KL per transition in nats a puzzle."""
         batch = Batch(*(tokens[: self.puzzles].to(gram.z_0.device) for tokens in task.validation))
         drawn = draw(gram, batch.x, width=self.width, supervision_steps=self.supervision_steps)
         prior = task.is_valid(batch.x, drawn.y).float().mean()
@@ -52,6 +54,8 @@ def posterior_rollout(gram: GRAM, batch: Batch, *, supervision_steps: int) -> tu
         guide = poutine.trace(gram.guide).get_trace(batch.x, batch.y, supervision_steps=supervision_steps)
         replayed = poutine.replay(gram.model, trace=guide)
         model = poutine.trace(replayed).get_trace(batch.x, supervision_steps=supervision_steps)
-    transitions = [name for name, site in guide.nodes.items() if isinstance(site.get("fn"), LazyNormal)]
-    kl = [kl_divergence(guide.nodes[name]["fn"], model.nodes[name]["fn"]).mean() for name in transitions]
-    return model.nodes["y"]["value"], torch.stack(kl) if kl else torch.zeros(0)
+    q: Mapping[str, Any] = guide.nodes
+    p: Mapping[str, Any] = model.nodes
+    transitions = [name for name, site in q.items() if isinstance(site.get("fn"), LazyNormal)]
+    kl = [kl_divergence(q[name]["fn"], p[name]["fn"]).mean() for name in transitions]
+    return p["y"]["value"], torch.stack(kl) if kl else torch.zeros(0)

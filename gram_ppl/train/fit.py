@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from pyro import poutine
@@ -110,29 +111,34 @@ def fit(
     judge = judge or Judge()
     loss = loss or TruncatedELBO(kl_weight=3.0, kl_balance=0.8)
     run = Run(None if folder is None else Path(folder))
-    averaged = AveragedModel(gram, multi_avg_fn=get_ema_multi_avg_fn(ema))
+    average = AveragedModel(gram, multi_avg_fn=get_ema_multi_avg_fn(ema))
+    averaged = cast(GRAM, average.module)
     optim = torch.optim.AdamW(gram.parameters(), lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
     per_puzzle = poutine.scale(scale=1 / batch_size)
     svi = SVI(per_puzzle(gram.model), per_puzzle(gram.guide), optim, loss, clip_norm=clip_norm)
     clock = Clock(updates, max_minutes)
     schedule = LambdaLR(optim, lambda update: warmup_cosine(clock.progress, update, warmup=warmup))
     recent: list[StepInfo] = []
-    with torch.random.fork_rng(), tqdm(total=updates, disable=not progress, unit="update") as bar, suppress_interrupt(run):
+    with (
+        torch.random.fork_rng(),
+        tqdm(total=updates, disable=not progress, unit="update") as bar,
+        suppress_interrupt(run),
+    ):
         torch.manual_seed(seed)
         batches = task.loader(batch_size, seed=seed, device=gram.z_0.device)
         for info in deep_supervision(svi, gram, batches, supervision_steps):
             recent.append(info)
-            averaged.update_parameters(gram)
+            average.update_parameters(gram)
             clock.update += 1
             schedule.step()
             bar.update()
             done = clock.progress >= 1
             if done or clock.update % judge_every == 0:
-                bar.set_postfix_str(run.record(clock.update, clock.seconds, recent, judge(averaged.module, task), averaged.module))
+                bar.set_postfix_str(run.record(clock.update, clock.seconds, recent, judge(averaged, task), averaged))
                 recent.clear()
             if done:
                 break
-    run.finish(gram, averaged.module)
+    run.finish(gram, averaged)
     return run
 
 

@@ -40,7 +40,7 @@ class Run:
 
     def record(self, update: int, seconds: float, infos: list[StepInfo], gap: Gap, averaged: GRAM) -> str:
         """Add a row, keep and store the weights when no row has a higher prior accuracy; return the row in words."""
-        row = {"update": update, "seconds": round(seconds, 1), **_means(infos)}
+        row: dict[str, Any] = {"update": update, "seconds": round(seconds, 1), **_means(infos)}
         row |= {"prior_accuracy": gap.prior_accuracy, "posterior_accuracy": gap.posterior_accuracy, "kl": list(gap.kl)}
         self.history.append(row)
         if self.best is None or row["prior_accuracy"] >= self.best["prior_accuracy"]:
