@@ -17,7 +17,7 @@ import gram_ppl as gp
 IMPORT = """
 import logging, random, sys, warnings
 import numpy, torch, pyro, pyro.infer.util
-import matplotlib, safetensors.torch, scipy.stats, tqdm.auto, xarray  # what they do at import is theirs
+import safetensors.torch, tqdm.auto  # what these do at import is theirs
 
 def world():
     return {
@@ -66,7 +66,7 @@ def world():
         "grad": torch.is_grad_enabled(),
         "inference": torch.is_inference_mode_enabled(),
         "deterministic": torch.are_deterministic_algorithms_enabled(),
-        "numpy generator": str(np.random.get_state()),
+        "numpy generator": str(np.random.get_state()),  # noqa: NPY002 - the one that other code shares
         "python generator": random.getstate(),
         "filters": list(map(str, warnings.filters)),
         "handlers": list(logging.root.handlers),
@@ -100,7 +100,9 @@ def draw(gram, batch):
 
 
 def stock(gram, batch):
-    pyro.infer.SVI(gram.model, gram.guide, pyro.optim.Adam({"lr": 1e-3}), gp.share(pyro.infer.Trace_ELBO())).step(*batch)
+    pyro.infer.SVI(gram.model, gram.guide, pyro.optim.Adam({"lr": 1e-3}), gp.share(pyro.infer.Trace_ELBO())).step(
+        *batch
+    )
 
 
 @pytest.mark.parametrize("use", [fit, step, failing_step, draw, stock])

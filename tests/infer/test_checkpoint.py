@@ -100,7 +100,10 @@ OTHERS = {
     "wider": ({"dim": 16}, "expected (2, 16)"),
     "noiseless": ({"noise": None}, "unexpected noise."),
     "registers": ({"registers": 1}, "encoder.positions is (4, 8), expected (5, 8)"),
-    "another mixer": ({"backbone": lambda *sizes: gp.Hierarchical(*sizes, layers=1, mixer=gp.nn.TokenMixer)}, "missing"),
+    "another mixer": (
+        {"backbone": lambda *sizes: gp.Hierarchical(*sizes, layers=1, mixer=gp.nn.TokenMixer)},
+        "missing",
+    ),
 }
 
 

@@ -13,7 +13,11 @@ OPTIONS = {"lr": 1e-2, "betas": (0.8, 0.9), "eps": 1e-6}
 
 def ours(gram, elbo=None, clip_norm=None, optim=torch.optim.Adam, **options):
     return gp.SVI(
-        gram.model, gram.guide, optim(gram.parameters(), **(options or OPTIONS)), elbo or gp.TruncatedELBO(), clip_norm=clip_norm
+        gram.model,
+        gram.guide,
+        optim(gram.parameters(), **(options or OPTIONS)),
+        elbo or gp.TruncatedELBO(),
+        clip_norm=clip_norm,
     )
 
 

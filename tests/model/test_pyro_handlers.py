@@ -172,4 +172,6 @@ def test_a_trained_generator_is_the_prior_of_a_larger_program(build):
     importance.run(image)
     for tr, weight in zip(importance.exec_traces, importance.log_weights, strict=True):
         y = tr.nodes["board/y"]["value"].float()
-        torch.testing.assert_close(torch.as_tensor(weight), dist.Normal(y, 1.0).log_prob(image).sum(), atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(
+            torch.as_tensor(weight), dist.Normal(y, 1.0).log_prob(image).sum(), atol=1e-4, rtol=1e-4
+        )
