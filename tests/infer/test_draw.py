@@ -123,6 +123,14 @@ def test_drawn_answers_can_be_trained_on(gram, batch):
     y[0] = 0  # and edited
 
 
+def test_no_graph_is_built(gram, batch):
+    wanted = []
+    for network in (gram.backbone, gram.decoder):
+        network.register_forward_pre_hook(lambda module, args: wanted.append(any(z.requires_grad for z in args)))
+    gp.draw(gram, batch.x, width=2, supervision_steps=1)
+    assert wanted == [False] * 3
+
+
 def test_nothing_but_the_current_state_is_kept(gram, batch):
     def most_alive(steps):
         outputs, counts = [], []

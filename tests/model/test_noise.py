@@ -158,3 +158,4 @@ def test_parameters_are_float32_under_autocast():
         assert noise.prior_head(torch.randn(3, 4, 8)).dtype == torch.bfloat16
         d = noise.prior(torch.randn(3, 4, 8))
         assert {t.dtype for t in (d.loc, d.scale, d.rsample(), d.entropy())} == {torch.float32}
+        assert not torch.equal(d.scale, d.scale.bfloat16().float())  # the softplus is in float32 too

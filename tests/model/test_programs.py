@@ -142,6 +142,25 @@ def test_the_terminal_state_is_proposal_plus_noise(gram, batch):
     torch.testing.assert_close(nodes["y"]["fn"].base_dist.logits, gram.decode(state.h).base_dist.logits)
 
 
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_hierarchical_transition_refines_k_times_and_proposes_once(shared):
+    net = gp.Hierarchical(8, 4, 2, mixer=TokenMixer, shared=shared)
+    h, l, e_x = torch.randn(3, 3, 4, 8)
+    refined = net.f_l(net.f_l(l + h + e_x) + h + e_x)
+    u, l = net(h, l, e_x)
+    torch.testing.assert_close(l, refined)
+    torch.testing.assert_close(u, net.f_h(h + refined))
+    assert (net.f_h is net.f_l) == shared
+
+
+def test_a_flat_transition_loops_one_network_k_plus_one_times():
+    net = gp.Flat(8, 4, 2, mixer=TokenMixer)
+    h, l, e_x = torch.randn(3, 3, 4, 8)
+    u, passed = net(h, l, e_x)
+    torch.testing.assert_close(u, net.f(net.f(net.f(h + e_x) + e_x) + e_x))
+    assert passed is l
+
+
 def test_the_guide_reads_the_answer_and_the_model_does_not(gram, batch):
     other = (batch.y + 1) % 3
     q, q_other = (trace(gram.guide, batch.x, y).nodes["eps_0"]["fn"].loc for y in (batch.y, other))
@@ -154,7 +173,8 @@ def test_registers_have_no_answer_and_see_the_question(build):
     gram = build(registers=2)
     x = torch.zeros(1, 4, dtype=torch.long)
     assert torch.equal(gram.target(x)[:, :2], torch.zeros(1, 2, 8))
-    assert gram.decode(torch.randn(1, 6, 8)).event_shape == (4,)
+    h = torch.randn(1, 6, 8)
+    torch.testing.assert_close(gram.decode(h).base_dist.logits, gram.decoder.logits(h[:, 2:]).log_softmax(-1))
     registers = [gram.backbone(*gram.initial_state(x), gram.encoder(x + i))[0][:, :2] for i in range(2)]
     assert (registers[0] - registers[1]).abs().max() > 1e-3
 
