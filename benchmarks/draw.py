@@ -64,12 +64,13 @@ def main() -> None:
             if i:
                 seconds[name].append(time.perf_counter() - start)
     stock, fast = seconds.values()
-    print(f"D={DIM} L={LENGTH} T={T} K={K} N_sup={arguments.depth}, {PUZZLES} puzzles x width {WIDTH}, {arguments.threads} threads, torch {torch.__version__}, seed 0")
+    print(f"D={DIM} L={LENGTH} T={T} K={K} N_sup={arguments.depth}, {PUZZLES} puzzles x width {WIDTH}")
+    print(f"{arguments.threads} threads, torch {torch.__version__}, seed 0")
     for name, times in seconds.items():
         memory = [peak_memory(name, depth, arguments.threads) for depth in (arguments.depth, 8 * arguments.depth)]
         print(
-            f"{name:26s} {statistics.median(times) * 1e3:8.1f} ms   peak {memory[0]:6.0f} MiB at N_sup={arguments.depth}, "
-            f"{memory[1]:6.0f} MiB at N_sup={8 * arguments.depth}"
+            f"{name:26s} {statistics.median(times) * 1e3:8.1f} ms   peak "
+            f"{memory[0]:6.0f} MiB at N_sup={arguments.depth}, {memory[1]:6.0f} MiB at N_sup={8 * arguments.depth}"
         )
     print(f"gp.draw is {statistics.median(a / b for a, b in zip(stock, fast, strict=True)):.2f}x faster")
     return None

@@ -50,7 +50,8 @@ def main() -> None:
     run = instantiate(config.fit)(
         gram, task, loss=instantiate(config.objective), seed=config.seed, folder=arguments.folder, progress=False
     )
-    print(f"{run.history[-1]['update']} updates in {(time.monotonic() - start) / 60:.1f} minutes, {arguments.threads} threads")
+    minutes = (time.monotonic() - start) / 60
+    print(f"{run.history[-1]['update']} updates in {minutes:.1f} minutes, {arguments.threads} threads")
     x, y = (tokens[: arguments.puzzles] for tokens in task.test)
     torch.manual_seed(config.seed)
     draws = gp.draw(gram, x, width=config.draw.width, supervision_steps=config.draw.supervision_steps)

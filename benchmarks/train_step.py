@@ -22,11 +22,11 @@ from typing import Any
 
 import pyro
 import torch
+from memory import peak_growth
 from pyro.infer import TraceMeanField_ELBO
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import gram_ppl as gp
-from memory import peak_growth
 
 LENGTH, VOCAB, DIM, T, K, BATCH = 81, 11, 128, 3, 6, 16
 SYNCHRONISING = ("_local_scalar_dense", "is_nonzero", "equal", "nonzero", "item")
@@ -150,16 +150,18 @@ def main() -> None:
     elbo = gp.TruncatedELBO(kl_weight=3.0, kl_balance=0.8)
     with CountSynchronisations() as synchronisations, pyro.validation_enabled(False):
         elbo.differentiable_loss(gram.model, gram.guide, x, y, state=gram.initial_state(x))
-    print(f"D={DIM} L={LENGTH} T={T} K={K} batch={BATCH}, {arguments.threads} threads, torch {torch.__version__}, seed 0")
+    print(f"D={DIM} L={LENGTH} T={T} K={K} batch={BATCH}")
+    print(f"{arguments.threads} threads, torch {torch.__version__}, seed 0")
     plain = seconds["plain PyTorch"]
     for name, times in seconds.items():
         ratio = statistics.median(a / b for a, b in zip(times, plain, strict=True))
         print(f"{name:28s} {statistics.median(times) * 1e3:8.1f} ms   {ratio:5.2f}x")
     memory = {which: peak_memory(which, arguments.threads) for which in ("plain", "library")}
     ratio = memory["library"] / memory["plain"]
-    print(f"peak memory of a step        plain {memory['plain']:.0f} MiB, library {memory['library']:.0f} MiB   {ratio:.2f}x")
-    print(f"network calls in a step      {network_calls(gram, steps['gp.SVI, TruncatedELBO'])} (T (K + 1) = {T * (K + 1)})")
-    print(f"host synchronisations in a loss  {synchronisations.count}")
+    calls = network_calls(gram, steps["gp.SVI, TruncatedELBO"])
+    print(f"peak memory: plain {memory['plain']:.0f} MiB, library {memory['library']:.0f} MiB   {ratio:.2f}x")
+    print(f"network calls in a step: {calls} (T (K + 1) = {T * (K + 1)})")
+    print(f"host synchronisations in a loss: {synchronisations.count}")
     return None
 
 

@@ -58,7 +58,12 @@ def main(updates=600, particles=2000):
     posterior = Importance(camera_sudoku, num_samples=particles).run(image, gram, blurred)
     weights = posterior.get_normalized_weights()
     found = posterior.exec_traces[int(weights.argmax())].nodes["board/y"]["value"]
-    print("rounding each pixel:", task.decode(image.round().clamp(2, 5).long()), "cells right:", int((image.round() == truth).sum()))
+    print(
+        "rounding each pixel:",
+        task.decode(image.round().clamp(2, 5).long()),
+        "cells right:",
+        int((image.round() == truth).sum()),
+    )
     print("posterior mode:     ", task.decode(found), "cells right:", int((found == truth).sum()), "of 16")
     print(f"effective sample size {posterior.get_ESS():.0f} of {particles}")
 

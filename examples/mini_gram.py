@@ -180,7 +180,8 @@ def main(seconds: float = 60.0, supervision_steps: int = 2, batch: int = 64) -> 
             update += 1
     y = model.sample(x, supervision_steps=8)
     valid = (y[:, None] == boards).all(-1).any(-1) & (y.eq(x) | x.eq(1)).all(-1)
-    print(f"{update} updates, loss {loss / batch:.2f} nats per puzzle; {valid.float().mean():.0%} of {batch} prior draws valid")
+    print(f"{update} updates, loss {loss / batch:.2f} nats per puzzle")
+    print(f"{valid.float().mean():.0%} of {batch} prior draws on the last batch are valid")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ Source: *Generative Recursive Reasoning*, arXiv 2605.19376.
 
 from gram_ppl import nn, tasks
 from gram_ppl.diagnostics import (
+    accuracy,
     overall,
     plots,
     prior_posterior_gap,
@@ -13,7 +14,17 @@ from gram_ppl.diagnostics import (
     to_datatree,
     to_inference_data,
 )
-from gram_ppl.infer import SVI, CheckpointError, StepInfo, TruncatedELBO, draw, load_checkpoint, save_checkpoint, share
+from gram_ppl.infer import (
+    SVI,
+    CheckpointError,
+    Linear,
+    StepInfo,
+    TruncatedELBO,
+    draw,
+    load_checkpoint,
+    save_checkpoint,
+    share,
+)
 from gram_ppl.model import BLANK, GRAM, Blank, Flat, Gaussian, Hierarchical, LazyNormal, Rollout
 from gram_ppl.select import majority_vote
 from gram_ppl.train import Judge, Run, fit
@@ -34,6 +45,7 @@ __all__ = [
     "nn",
     # inference
     "TruncatedELBO",
+    "Linear",
     "StepInfo",
     "SVI",
     "share",
@@ -52,6 +64,7 @@ __all__ = [
     "save_netcdf",
     "summary",
     "overall",
+    "accuracy",
     "prior_posterior_gap",
     "plots",
     # data

@@ -4,6 +4,7 @@ Everything here takes draws or the tree made of them, never a model.
 """
 
 from gram_ppl.diagnostics import plots
+from gram_ppl.diagnostics.accuracy import accuracy
 from gram_ppl.diagnostics.coverage import (
     answer_entropy,
     cell_entropy,
@@ -22,6 +23,7 @@ from gram_ppl.diagnostics.summary import overall, summary
 __all__ = [
     "Gap",
     "Interval",
+    "accuracy",
     "answer_entropy",
     "cell_entropy",
     "clustered_wilson",

@@ -4,11 +4,13 @@ from gram_ppl.infer.checkpoint import CheckpointError, load_checkpoint, save_che
 from gram_ppl.infer.draw import draw
 from gram_ppl.infer.elbo import StepInfo, TruncatedELBO
 from gram_ppl.infer.handlers import share
+from gram_ppl.infer.schedule import Linear
 from gram_ppl.infer.svi import SVI
 
 __all__ = [
     "SVI",
     "CheckpointError",
+    "Linear",
     "StepInfo",
     "TruncatedELBO",
     "draw",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -19,11 +19,10 @@ from torch import Tensor
 from torch.distributions import kl_divergence
 
 from gram_ppl.infer.handlers import ShareMessenger, TruncateMessenger
+from gram_ppl.infer.schedule import Schedule
 from gram_ppl.model.gram import Rollout
 from gram_ppl.model.noise import LazyNormal
 from gram_ppl.types import State
-
-Schedule = float | Callable[[int], float]
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class TruncatedELBO(ELBO):
 
     Args:
         kl_weight: beta, in nats of loss per nat of KL (summed over tokens and dimensions); a number or
-            a function of the update index.
+            a function of the update index such as :class:`gram_ppl.Linear`.
         kl_transitions: ``"all"`` counts every transition; ``"last"`` only the last (paper Eq. 14), which
             lets the posterior pass the answer through uncounted transitions and leaves the prior untrained there.
         grad_transitions: how many final transitions carry gradient into the core; None is all of them.

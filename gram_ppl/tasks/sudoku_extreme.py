@@ -60,7 +60,10 @@ class SudokuExtreme(SudokuRules):
         table = _some_rows(test, box, size, generator(seed, _TEST))
         x, y, ratings = table.questions, table.answers, table.ratings
         if not 0 <= validation_size < len(x):
-            raise ValueError(f"{test}: expected 0..{len(x) - 1} of its {len(x)} rows for validation, got {validation_size}")
+            raise ValueError(
+                f"{test}: expected 0..{len(x) - 1} of its {len(x)} rows for validation, got {validation_size}: "
+                "set validation_size"
+            )
         validation = torch.randperm(len(x), generator=generator(seed, _VALIDATION))[:validation_size]
         judged = torch.ones(len(x), dtype=torch.bool).index_fill(0, validation, False)
         self.test, self.validation = Batch(x[judged], y[judged]), Batch(x[validation], y[validation])

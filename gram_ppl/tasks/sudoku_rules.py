@@ -98,12 +98,12 @@ class SudokuRules:
         return (self._repeated(self._units(self._digit_bits(x))) != 0).any(-1)
 
     def conflicts(self, x: Tensor, y: Tensor) -> Tensor:
-        """Mark the cells ``(*, L)`` of answers y that repeat a digit of their row, column or box, or break a clue of x."""
+        """Mark the cells ``(*, L)`` of answers y that repeat a digit of their unit, or break a clue of x."""
         units = self._units(self._digit_bits(y))
         wrong = (units & self._repeated(units)[..., None]) != 0
         cells = self._units(torch.arange(self.spec.length, device=y.device)).flatten()
-        repeated = torch.zeros(y.shape, dtype=torch.int32, device=y.device).index_add(-1, cells, wrong.flatten(-2).int())
-        return (repeated > 0) | ((x > BLANK) & (x != y))
+        counts = torch.zeros(y.shape, dtype=torch.int32, device=y.device).index_add(-1, cells, wrong.flatten(-2).int())
+        return (counts > 0) | ((x > BLANK) & (x != y))
 
     def _repeated(self, units: Tensor) -> Tensor:
         """Return the bits ``(*, 3n)`` of the digits that come twice among the cells ``(*, 3n, n)`` of each unit."""

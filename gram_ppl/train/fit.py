@@ -16,11 +16,11 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from gram_ppl.infer import SVI, StepInfo, TruncatedELBO
+from gram_ppl.infer.schedule import warmup_cosine
 from gram_ppl.model import GRAM
 from gram_ppl.tasks import Task
 from gram_ppl.train.evaluation import Judge
 from gram_ppl.train.run import Run
-from gram_ppl.train.schedule import warmup_cosine
 from gram_ppl.types import Batch, State
 
 

@@ -11,7 +11,7 @@ from gram_ppl.diagnostics import Gap
 from gram_ppl.infer import StepInfo
 from gram_ppl.train import Run, posterior_rollout
 from gram_ppl.train.fit import Clock
-from gram_ppl.train.schedule import warmup_cosine
+from gram_ppl.infer.schedule import warmup_cosine
 
 
 class Offsetting(torch.nn.Module):
