@@ -32,13 +32,15 @@ def draw(
         chunk: trajectories in flight at once; None chooses by size.
 
     Raises:
-        ValueError: when x does not fit the task, or a count is below 1.
+        ValueError: when x does not fit the task or is empty, or a count is below 1.
     """
     check_question(x, gram.spec)
     for name, value in (("width", width), ("supervision_steps", supervision_steps), ("chunk", chunk)):
         if value is not None and value < 1:
             raise ValueError(f"{name} should be at least 1, got {value}")
     lead, flat = batch_shape(x), _flatten(x)
+    if not lead.numel():
+        raise ValueError(f"x should hold at least one question, got batch shape {tuple(lead)}")
     limit = chunk or default_chunk(gram)
     pieces = _split(flat, max(1, limit // width))
     y = torch.cat([_draw_piece(gram, piece, width, supervision_steps, limit) for piece in pieces], 1)

@@ -178,6 +178,7 @@ class GRAM(nn.Module):
         check_question(x, self.spec)
         if y is not None:
             check_tokens("y", y, self.spec.length, self.spec.output_vocab)
+            check_batches(x, y)
 
     def __repr__(self) -> str:
         return "\n".join(self._story())
@@ -202,6 +203,17 @@ class GRAM(nn.Module):
 def batch_shape(x: Tensor | Blank) -> torch.Size:
     """Return the batch shape of a question: all but the token dimension."""
     return x.batch_shape if isinstance(x, Blank) else x.shape[:-1]
+
+
+def check_batches(x: Tensor | Blank, y: Tensor) -> None:
+    """Raise ValueError unless the batch shapes of question and answer broadcast."""
+    try:
+        torch.broadcast_shapes(batch_shape(x), y.shape[:-1])
+    except RuntimeError as error:
+        raise ValueError(
+            f"x and y should have batch shapes that broadcast, got {tuple(batch_shape(x))} and {tuple(y.shape[:-1])}: "
+            "pass one answer per question"
+        ) from error
 
 
 def check_question(x: Tensor | Blank, spec: TaskSpec) -> None:

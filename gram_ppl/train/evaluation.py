@@ -14,6 +14,7 @@ from torch.distributions import kl_divergence
 
 from gram_ppl.diagnostics import Gap, prior_posterior_gap
 from gram_ppl.infer import draw
+from gram_ppl.infer.handlers import ShareMessenger
 from gram_ppl.model import GRAM, LazyNormal
 from gram_ppl.tasks import Task
 from gram_ppl.types import Batch
@@ -50,7 +51,7 @@ def posterior_rollout(gram: GRAM, batch: Batch, *, supervision_steps: int) -> tu
     Returns:
         Answers ``(B, L)`` and the mean KL(q || p) of each transition in nats per puzzle, ``(T * N_sup,)``.
     """
-    with pyro.validation_enabled(False):
+    with pyro.validation_enabled(False), ShareMessenger():
         guide = poutine.trace(gram.guide).get_trace(batch.x, batch.y, supervision_steps=supervision_steps)
         replayed = poutine.replay(gram.model, trace=guide)
         model = poutine.trace(replayed).get_trace(batch.x, supervision_steps=supervision_steps)

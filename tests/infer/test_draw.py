@@ -163,3 +163,8 @@ def test_drawing_leaves_the_model_as_it_was(gram, batch):
 def test_a_count_below_one_is_refused(gram, batch, name):
     with pytest.raises(ValueError, match=re.escape(f"{name} should be at least 1, got 0")):
         gp.draw(gram, batch.x, **{name: 0})
+
+
+def test_no_question_is_refused(gram, batch):
+    with pytest.raises(ValueError, match="at least one question"):
+        gp.draw(gram, batch.x[:0])

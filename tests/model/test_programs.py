@@ -241,3 +241,9 @@ def test_an_impossible_size_is_refused(build, name, value):
 def test_an_impossible_task_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         gp.TaskSpec(*arguments)
+
+
+def test_batches_that_do_not_match_are_refused(gram, batch):
+    for program in (gram.model, gram.guide):
+        with pytest.raises(ValueError, match=r"broadcast, got \(3,\) and \(2,\)"):
+            program(batch.x, batch.y[:2])

@@ -130,7 +130,7 @@ def test_a_leak_of_the_answer_is_seen_in_the_gap_and_logged(build, task, caplog)
     loss = gp.TruncatedELBO(kl_weight=0.0, kl_transitions="last")
     options = {"lr": 1e-2, "warmup": 10, "ema": 0.9, "batch_size": 32, "progress": False}
     with caplog.at_level(logging.WARNING, logger="gram_ppl"):
-        run = gp.fit(gram, task, updates=150, loss=loss, judge=judge, judge_every=150, **options)
+        run = gp.fit(gram, task, updates=150, loss=loss, judge=judge, judge_every=75, **options)
     row = run.history[-1]
     assert row["posterior_accuracy"] > 0.9 and row["prior_accuracy"] < 0.6
     assert "the posterior passes the answer through the noise" in caplog.text
@@ -140,3 +140,14 @@ def test_a_leak_of_the_answer_is_seen_in_the_gap_and_logged(build, task, caplog)
 def test_a_count_below_one_is_refused(gram, task, short, name):
     with pytest.raises(ValueError, match=f"fit needs {name} of at least 1, got 0"):
         gp.fit(gram, task, **short | {name: 0})
+
+
+def test_a_gap_that_is_closing_is_not_warned_of(gram, caplog):
+    run = gp.Run()
+    info = gp.StepInfo(*(torch.zeros(()) for _ in range(2)), kl=torch.zeros(2), grad_norm=torch.zeros(()))
+    with caplog.at_level(logging.WARNING, logger="gram_ppl"):
+        for prior in (0.1, 0.4, 0.7):
+            run.record(1, 1.0, [info], gp.prior_posterior_gap(prior, 1.0, trials=500), gram)
+        assert not caplog.records
+        run.record(1, 1.0, [info], gp.prior_posterior_gap(0.5, 1.0, trials=500), gram)
+    assert len(caplog.records) == 1
