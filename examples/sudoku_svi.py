@@ -10,6 +10,7 @@ Everything made (weights, draws, pictures) goes to outputs/sudoku/<date>.
 from pathlib import Path
 
 import hydra
+import numpy as np
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
@@ -55,7 +56,8 @@ def main(config: DictConfig) -> float:
     gp.plots.solutions(tree, puzzle=0).savefig(folder / "solutions.png")
     gp.plots.cell_entropy(tree, puzzle=0).figure.savefig(folder / "cell_entropy.png")
     gp.plots.coverage(tree).figure.savefig(folder / "coverage.png")
-    gp.plots.gap(run.history).savefig(folder / "gap.png")
+    needed = float(np.log(tree["constant_data"]["n_solutions"]).mean())  # nats of choice the puzzles leave
+    gp.plots.gap(run.history, task_entropy=needed).savefig(folder / "gap.png")
     print(f"draws and pictures are in {folder}")
     return float(verdict["valid"])
 

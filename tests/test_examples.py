@@ -11,7 +11,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(*command, cwd):
-    finished = subprocess.run([sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, check=False)
+    finished = subprocess.run(
+        [sys.executable, *map(str, command)], cwd=cwd, capture_output=True, text=True, check=False
+    )
     assert finished.returncode == 0, finished.stderr[-3000:]
     return finished.stdout
 

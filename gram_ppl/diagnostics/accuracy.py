@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -40,7 +41,9 @@ def accuracy(
     import pandas as pd
 
     if y.shape != draws.y.shape[1:]:
-        raise ValueError(f"expected answers of shape {tuple(draws.y.shape[1:])}, got {tuple(y.shape)}: one per puzzle drawn")
+        raise ValueError(
+            f"expected answers of shape {tuple(draws.y.shape[1:])}, got {tuple(y.shape)}: one per puzzle drawn"
+        )
     rows = {name: _row(draws, y, chosen, level) for name, chosen in _groups(y, by, edges).items() if bool(chosen.any())}
     return pd.DataFrame.from_dict(rows, orient="index").astype({"puzzles": int})
 
@@ -50,7 +53,7 @@ def _groups(y: Tensor, by: Tensor | None, edges: tuple[float, ...]) -> dict[str,
     if by is None:
         return everyone
     bounds = (float("-inf"), *edges, float("inf"))
-    names = [_name(low, high) for low, high in zip(bounds, bounds[1:], strict=False)]
+    names = [_name(low, high) for low, high in pairwise(bounds)]
     bucket = torch.bucketize(by.to(y.device), torch.tensor(edges, dtype=by.dtype, device=y.device), right=True)
     return {name: bucket == i for i, name in enumerate(names)} | everyone
 

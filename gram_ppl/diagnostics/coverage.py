@@ -93,7 +93,7 @@ def cell_entropy(y: Tensor) -> Tensor:
 
 
 def answer_entropy(y: Tensor) -> Tensor:
-    """Return the plug-in entropy in nats of the whole answer over the draws: ``(W, B, L)`` to ``(B,)``, at most log W."""
+    """Return the plug-in entropy in nats of the whole answer over W draws: ``(W, B, L)`` to ``(B,)``, at most log W."""
     return _entropy(multiplicity(y).double() / len(y))
 
 

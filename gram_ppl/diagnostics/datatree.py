@@ -136,7 +136,9 @@ def _group(draws: Draws, variables: Mapping[str, tuple[tuple[str, ...], Tensor]]
     for name, (dims, values) in variables.items():
         expected = tuple(sizes.get(dim, size) for dim, size in zip_longest(dims, values.shape))
         if expected != tuple(values.shape):
-            raise ValueError(f"expected {name} as {dims} of sizes {expected}, got {tuple(values.shape)}; match the draws")
+            raise ValueError(
+                f"expected {name} as {dims} of sizes {expected}, got {tuple(values.shape)}; match the draws"
+            )
     dataset = xr.Dataset({name: (dims, values.detach().cpu().numpy()) for name, (dims, values) in variables.items()})
     return dataset.assign_coords({dim: np.arange(size) for dim, size in dataset.sizes.items()})
 

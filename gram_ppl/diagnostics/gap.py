@@ -99,10 +99,10 @@ def _score(share: float, trials: int, level: float) -> tuple[float, float, float
 
 def _warning(gap: Gap, level: float) -> str:
     return (
-        f"posterior accuracy {gap.posterior_accuracy:.3f} exceeds prior accuracy {gap.prior_accuracy:.3f} by {gap.gap:.3f} "
-        f"({100 * level:g} % interval {gap.interval[0]:.3f} to {gap.interval[1]:.3f}): the posterior passes the answer "
-        f"through the noise and the prior cannot follow.{_spent(gap)} Raise kl_weight, count the KL of every transition "
-        f"(kl_transitions='all'), or train longer."
+        f"posterior accuracy {gap.posterior_accuracy:.3f} exceeds prior accuracy {gap.prior_accuracy:.3f} by "
+        f"{gap.gap:.3f} ({100 * level:g} % interval {gap.interval[0]:.3f} to {gap.interval[1]:.3f}): the posterior "
+        f"passes the answer through the noise and the prior cannot follow.{_spent(gap)} Raise kl_weight, count the KL "
+        f"of every transition (kl_transitions='all'), or train longer."
     )
 
 

@@ -36,7 +36,9 @@ def wilson(successes: Tensor | float, trials: Tensor | float, level: float = 0.9
     """
     s, n = _float64(successes), _float64(trials)
     if bool(((s < 0) | (s > n)).any()):
-        raise ValueError(f"expected 0 <= successes <= trials, got successes {successes} of {trials}; pass counts, not shares")
+        raise ValueError(
+            f"expected 0 <= successes <= trials, got successes {successes} of {trials}; pass counts, not shares"
+        )
     z = _normal_quantile(level)
     centre = (s + z**2 / 2) / (n + z**2)
     half = z / (n + z**2) * (s * (n - s) / n.clamp(min=1e-12) + z**2 / 4).sqrt()
@@ -83,7 +85,9 @@ def clustered_wilson(shares: Tensor, cluster_size: int, level: float = 0.95) -> 
     surveys*, J. Survey Statistics and Methodology 3 (2015).
     """
     if shares.ndim != 1 or not len(shares):
-        raise ValueError(f"expected shares (B,) of at least one cluster, got shape {tuple(shares.shape)}; pass one share each")
+        raise ValueError(
+            f"expected shares (B,) of at least one cluster, got shape {tuple(shares.shape)}; pass one share each"
+        )
     trials = _effective_trials(shares.double(), cluster_size)
     return wilson(shares.double().mean() * trials, trials, level)
 
@@ -110,5 +114,7 @@ def _student_quantile(level: float, freedom: Tensor) -> Tensor:
     from scipy.special import stdtrit
 
     _normal_quantile(level)
-    quantile = torch.as_tensor(stdtrit(freedom.cpu().double().clamp(min=1).numpy(), (1 + level) / 2), device=freedom.device)
+    quantile = torch.as_tensor(
+        stdtrit(freedom.cpu().double().clamp(min=1).numpy(), (1 + level) / 2), device=freedom.device
+    )
     return torch.where(freedom > 0, quantile, torch.nan)

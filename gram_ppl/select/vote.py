@@ -62,7 +62,9 @@ def multiplicity(y: Tensor) -> Tensor:
 def _first_equal_draw(y: Tensor) -> Tensor:
     """Return ``(W, B)``: the earliest draw equal to each draw of the same puzzle."""
     if y.ndim != 3 or 0 in y.shape:
-        raise ValueError(f"expected answers (W, B, L) with at least one draw, got {tuple(y.shape)}; add the missing axis")
+        raise ValueError(
+            f"expected answers (W, B, L) with at least one draw, got {tuple(y.shape)}; add the missing axis"
+        )
     width, puzzles, _ = y.shape
     draw = torch.arange(width, device=y.device)[:, None].expand(width, puzzles)
     puzzle = torch.arange(puzzles, device=y.device).expand(width, puzzles)

@@ -56,7 +56,7 @@ class Run:
         )
 
     def _stays_open(self) -> bool:
-        """Tell whether the gap has not closed by a fifth since the look before: in a healthy run it is wide at first."""
+        """Tell whether the gap has not closed by a fifth since the last look: in a healthy run it is wide at first."""
         gaps = [row["posterior_accuracy"] - row["prior_accuracy"] for row in self.history[-2:]]
         return len(gaps) == 2 and gaps[1] > 0.8 * gaps[0]
 

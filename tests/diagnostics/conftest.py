@@ -16,7 +16,9 @@ from gram_ppl.types import Draws, TaskSpec
 def all_squares(order: int) -> Tensor:
     """Every Latin square of this order, tokens 2.., as ``(n, order * order)``."""
     rows = list(permutations(range(2, order + 2)))
-    squares = [s for s in product(rows, repeat=order) if all(len(set(column)) == order for column in zip(*s, strict=True))]
+    squares = [
+        s for s in product(rows, repeat=order) if all(len(set(column)) == order for column in zip(*s, strict=True))
+    ]
     return torch.tensor(squares).flatten(1)
 
 

@@ -117,7 +117,7 @@ def test_a_puzzle_dug_to_the_end_is_minimal() -> None:
     rng = random.Random(0)
     puzzle = STANDARD.puzzle(STANDARD.board(rng), 0, rng)
     for cell in (cell for cell, digit in enumerate(puzzle) if digit):
-        assert STANDARD.count(puzzle[:cell] + [0] + puzzle[cell + 1 :], cap=2) == 2
+        assert STANDARD.count([*puzzle[:cell], 0, *puzzle[cell + 1 :]], cap=2) == 2
 
 
 def test_a_box_side_below_one_is_refused() -> None:

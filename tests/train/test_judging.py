@@ -9,9 +9,9 @@ from torch.distributions import kl_divergence
 import gram_ppl as gp
 from gram_ppl.diagnostics import Gap
 from gram_ppl.infer import StepInfo
+from gram_ppl.infer.schedule import warmup_cosine
 from gram_ppl.train import Run, posterior_rollout
 from gram_ppl.train.fit import Clock
-from gram_ppl.infer.schedule import warmup_cosine
 
 
 class Offsetting(torch.nn.Module):

@@ -36,20 +36,28 @@ def coverage(tree: xr.DataTree, *, level: float = 0.95, ax: Axes | None = None) 
     curve, ideal = _curves(tree)
     w, (low, high) = np.arange(1, len(curve) + 1), mean_interval(curve, level)
     ax = ax or new_axes(5.2, 3.4)
-    ax.fill_between(w, low.clamp(0, 1), high.clamp(0, 1), color=BLUE, alpha=0.2, linewidth=0, label=f"{level:.0%} interval")
+    ax.fill_between(
+        w, low.clamp(0, 1), high.clamp(0, 1), color=BLUE, alpha=0.2, linewidth=0, label=f"{level:.0%} interval"
+    )
     ax.plot(w, curve.nanmean(-1), color=BLUE, linewidth=2, label="draws", **_dots(w))
-    ax.plot(w, ideal.nanmean(-1), color=INK, linewidth=1.4, linestyle=(0, (4, 2)), label="ideal: uniform over solutions")
+    ax.plot(
+        w, ideal.nanmean(-1), color=INK, linewidth=1.4, linestyle=(0, (4, 2)), label="ideal: uniform over solutions"
+    )
     if len(w) > 64:
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:.0f}")
     ax.set(xlabel="draws w", ylabel="solutions found / min(n, w)", ylim=(0, 1.03), xlim=(1, max(2, len(w))))
-    ax.set_title(f"coverage, mean of {int((~curve[0].isnan()).sum())} of {curve.shape[1]} puzzles", fontsize=10, color=INK)
+    ax.set_title(
+        f"coverage, mean of {int((~curve[0].isnan()).sum())} of {curve.shape[1]} puzzles", fontsize=10, color=INK
+    )
     ax.legend(frameon=False, fontsize=9, loc="lower right")
     tidy(ax)
     return ax
 
 
-def gap(history: Sequence[Mapping[str, Any]], *, task_entropy: float | None = None, figure: Figure | None = None) -> Figure:
+def gap(
+    history: Sequence[Mapping[str, Any]], *, task_entropy: float | None = None, figure: Figure | None = None
+) -> Figure:
     """Draw prior and posterior accuracy over training, and below them the nats each transition spends.
 
     Args:
@@ -95,7 +103,15 @@ def _accuracy_panel(ax: Axes, history: Sequence[Mapping[str, Any]]) -> None:
     for values, name, colour, style in ((posterior, "posterior", ORANGE, "--"), (prior, "prior", BLUE, "-")):
         if values:
             label = f"{name} ({list(values.values())[-1]:.2f})"
-            ax.plot(list(values), list(values.values()), style, color=colour, linewidth=2, label=label, **_dots(list(values)))
+            ax.plot(
+                list(values),
+                list(values.values()),
+                style,
+                color=colour,
+                linewidth=2,
+                label=label,
+                **_dots(list(values)),
+            )
     ax.set(ylabel="accuracy", ylim=(-0.02, 1.03))
     ax.set_title("prior and posterior accuracy; the shaded gap is what the prior cannot follow", fontsize=9, color=INK)
     ax.legend(frameon=False, fontsize=9, loc="best", title="last value in brackets", title_fontsize=8)
@@ -111,14 +127,23 @@ def _kl_panel(ax: Axes, history: Sequence[Mapping[str, Any]], task_entropy: floa
     if task_entropy is not None:
         ax.axhline(task_entropy, color=INK, linewidth=1.4, linestyle=(0, (4, 2)), label="the task needs")
     if spent or task_entropy is not None:
-        ax.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
+        ax.legend(frameon=False, fontsize=8, loc="upper right", ncols=2)
 
 
 def _stack_transitions(ax: Axes, updates: Sequence[float], kl: np.ndarray) -> None:
     from matplotlib import colormaps
 
-    colours = colormaps["cividis"](np.linspace(0.15, 0.9, len(kl)))
-    names = [f"transition {t}" for t in range(1, len(kl) + 1)]
-    ax.stackplot(updates, kl, colors=colours, labels=names, alpha=0.75, linewidth=0)
+    shown, names = _lumped(kl)
+    colours = colormaps["cividis"](np.linspace(0.15, 0.9, len(shown)))
+    ax.stackplot(updates, shown, colors=colours, labels=names, alpha=0.75, linewidth=0)
     ax.plot(updates, kl.sum(0), color=GREY, linewidth=1.2, label="all transitions", **_dots(updates))
     ax.set_ylim(bottom=0)
+
+
+def _lumped(kl: np.ndarray, most: int = 6) -> tuple[np.ndarray, list[str]]:
+    """Keep at most ``most`` bands of ``(T, updates)``, the later transitions summed into the last, with their names."""
+    names = [f"transition {t}" for t in range(1, len(kl) + 1)]
+    if len(kl) <= most:
+        return kl, names
+    later = kl[most - 1 :].sum(0, keepdims=True)
+    return np.concatenate([kl[: most - 1], later]), [*names[: most - 1], f"transitions {most} to {len(kl)}"]

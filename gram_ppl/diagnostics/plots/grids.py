@@ -59,7 +59,9 @@ def board(
     """
     layout = layout or Layout(1, len(tokens))
     if layout.rows * layout.columns != len(tokens):
-        raise ValueError(f"expected {layout.rows}×{layout.columns} tokens, got {len(tokens)}; pass a layout that holds them")
+        raise ValueError(
+            f"expected {layout.rows}×{layout.columns} tokens, got {len(tokens)}; pass a layout that holds them"
+        )
     side = layout.cell_inches
     ax = ax or new_axes(layout.columns * side + 0.2, layout.rows * side + (0.45 if title else 0.2))
     given, wrong = _mask(clues, tokens), _mask(conflicts, tokens)
@@ -94,7 +96,9 @@ def solutions(tree: xr.DataTree, puzzle: int = 0, *, max_boards: int = 12, figur
     for ax, w in zip(answers, order, strict=True):
         verdict = None if valid is None else bool(valid[w, puzzle])
         wrong = None if conflicts is None else conflicts[w, puzzle]
-        board(draws.y[w, puzzle], given, layout=layout, conflicts=wrong, valid=verdict if wrong is None else None, ax=ax)
+        board(
+            draws.y[w, puzzle], given, layout=layout, conflicts=wrong, valid=verdict if wrong is None else None, ax=ax
+        )
         _caption(ax, f"{int(counts[w])} of {draws.width} ({int(counts[w]) / draws.width:.0%})", verdict)
     figure.suptitle(_headline(tree, puzzle, counts, len(order)), fontsize=10, color=INK, x=0.02, y=0.985, ha="left")
     return figure
@@ -161,7 +165,9 @@ def _rule(ax: Axes, layout: Layout, frame: str, weight: float) -> None:
     for thick, colour, width in ((False, LINE, 0.7), (True, INK, 1.3)):
         ax.hlines([r for r in range(1, rows) if _is_thick(r, box) == thick], 0, columns, colour, linewidth=width)
         ax.vlines([c for c in range(1, columns) if _is_thick(c, box) == thick], 0, rows, colour, linewidth=width)
-    ax.add_patch(Rectangle((0, 0), columns, rows, fill=False, edgecolor=frame, linewidth=weight, zorder=4, clip_on=False))
+    ax.add_patch(
+        Rectangle((0, 0), columns, rows, fill=False, edgecolor=frame, linewidth=weight, zorder=4, clip_on=False)
+    )
     ax.set(xlim=(0, columns), ylim=(rows, 0), aspect="equal")
     ax.set_axis_off()
 
@@ -207,12 +213,16 @@ def _caption(ax: Axes, share: str, verdict: bool | None) -> None:
     ax.set_title(share + ("\n" if verdict is not None else ""), fontsize=9, color=INK, linespacing=1.3)
     if verdict is not None:
         text, colour = ("✓ valid", GREEN) if verdict else ("✗ invalid", RED)
-        ax.annotate(text, (0.5, 1), (0, 4), "axes fraction", textcoords="offset points", ha="center", color=colour, fontsize=9)
+        ax.annotate(
+            text, (0.5, 1), (0, 4), "axes fraction", textcoords="offset points", ha="center", color=colour, fontsize=9
+        )
 
 
 def _headline(tree: xr.DataTree, puzzle: int, counts: Tensor, shown: int) -> str:
     distinct, valid = int((counts > 0).sum()), read(tree, "sample_stats", "valid")
-    first = f"Puzzle {puzzle}: {distinct} distinct in {int(counts.sum())} draws" + (f", {shown} shown" if shown < distinct else "")
+    first = f"Puzzle {puzzle}: {distinct} distinct in {int(counts.sum())} draws" + (
+        f", {shown} shown" if shown < distinct else ""
+    )
     if valid is None:
         return first
     found, known = int((valid[:, puzzle] & (counts > 0)).sum()), read(tree, "constant_data", "n_solutions")
