@@ -47,7 +47,7 @@ def main(config: DictConfig) -> float:
 
     # 5. Which solutions were found, how many are missing, how sure is the model?
     tree = gp.to_datatree(draws, task=task, y=y)
-    print(gp.summary(tree).head(10))
+    print(gp.summary(tree).head(10).to_string())
     verdict = gp.overall(tree)
     print(verdict)
 
