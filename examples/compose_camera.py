@@ -6,6 +6,8 @@ Importance sampling from the prior, a stock Pyro algorithm, turns pixels into a 
     python examples/compose_camera.py
 """
 
+from functools import partial
+
 import pyro
 import pyro.distributions as dist
 import torch
@@ -27,24 +29,29 @@ def blurred(y, noise=0.8):
     return dist.Normal(y.float(), noise)
 
 
-def train_generator(task, updates=600):
-    """Train an unconditional GRAM on complete boards, with stock Pyro SVI."""
-    spec = gp.TaskSpec(length=task.spec.length, input_vocab=0, output_vocab=task.spec.output_vocab)
-    gram = gp.GRAM(spec, dim=64, transitions=2, refinements=1)
-    elbo = gp.TruncatedELBO(kl_weight=1.0, kl_balance=0.8)
-    svi = pyro.infer.SVI(gram.model, gram.guide, pyro.optim.ClippedAdam({"lr": 2e-3}), loss=elbo)
+def train_generator(task, updates):
+    """Train an unconditional GRAM on complete boards: the question is empty, the answer a board."""
+    spec = gp.TaskSpec(length=task.spec.length, input_vocab=0, output_vocab=task.spec.output_vocab, grid=task.spec.grid)
+    backbone = partial(gp.Hierarchical, mixer=gp.nn.TokenMixer)
+    gram = gp.GRAM(spec, dim=64, transitions=2, refinements=2, backbone=backbone)
+    optim = torch.optim.AdamW(gram.parameters(), lr=2e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optim, updates)
+    elbo = gp.TruncatedELBO(kl_weight=gp.Linear(0.5, 3.0, max(1, updates // 2)), kl_balance=0.8)
+    per_board = pyro.poutine.scale(scale=1 / 64)
+    svi = gp.SVI(per_board(gram.model), per_board(gram.guide), optim, elbo)
     question = gp.BLANK.expand(64)
-    for update, batch in zip(range(updates // 2), task.loader(batch_size=64), strict=False):
+    for update, batch in zip(range(0, updates, 2), task.loader(batch_size=64), strict=False):
         state = gram.initial_state(question)
         for _ in range(2):
             loss = svi.step(question, batch.y, state=state)
-            state = elbo.state
-        if update % 50 == 0:
-            print(f"update {2 * update}: {loss / 64:.2f} nats per board")
+            state = svi.state
+            schedule.step()
+        if update % 200 == 0:
+            print(f"update {update}: {loss:.2f} nats per board", flush=True)
     return gram
 
 
-def main(updates=600, particles=2000):
+def main(updates=2400, particles=1000):
     """Train the generator, photograph a board, and infer it."""
     pyro.set_rng_seed(0)
     task = gp.tasks.Sudoku(box=2)
@@ -55,16 +62,11 @@ def main(updates=600, particles=2000):
 
     truth = task.test.y[0]
     image = blurred(truth).sample()
+    rounded = image.round().clamp(2, 5).long()
     posterior = Importance(camera_sudoku, num_samples=particles).run(image, gram, blurred)
-    weights = posterior.get_normalized_weights()
-    found = posterior.exec_traces[int(weights.argmax())].nodes["board/y"]["value"]
-    print(
-        "rounding each pixel:",
-        task.decode(image.round().clamp(2, 5).long()),
-        "cells right:",
-        int((image.round() == truth).sum()),
-    )
-    print("posterior mode:     ", task.decode(found), "cells right:", int((found == truth).sum()), "of 16")
+    found = posterior.exec_traces[int(posterior.get_normalized_weights().argmax())].nodes["board/y"]["value"]
+    for name, board in (("the board", truth), ("each pixel rounded", rounded), ("posterior mode", found)):
+        print(f"{name:20s}{task.decode(board)}   {int((board == truth).sum())} of 16 cells right")
     print(f"effective sample size {posterior.get_ESS():.0f} of {particles}")
 
 

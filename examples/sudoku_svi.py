@@ -42,14 +42,17 @@ def main(config: DictConfig) -> float:
 
     # 4. Width: many draws from the prior program for each puzzle the training never saw.
     torch.manual_seed(config.seed)
-    x, y = (tokens[: config.draw.puzzles].to(device) for tokens in task.test)
-    draws = gp.draw(gram, x, width=config.draw.width, supervision_steps=config.draw.supervision_steps)
+    unseen = gp.Batch(*(tokens[: config.draw.puzzles].to(device) for tokens in task.test))
+    draws = gp.draw(gram, unseen.x, width=config.draw.width, supervision_steps=config.draw.supervision_steps)
 
     # 5. Which solutions were found, how many are missing, how sure is the model?
-    tree = gp.to_datatree(draws, task=task, y=y)
+    tree = gp.to_datatree(draws, task=task, y=unseen.y)
     print(gp.summary(tree).head(10).to_string())
     verdict = gp.overall(tree)
     print(verdict)
+    judge = gp.Judge(puzzles=None, width=1, supervision_steps=config.draw.supervision_steps)
+    posterior = judge(gram, task, unseen).posterior_accuracy  # of rollouts that saw the answer: a check, not a result
+    print(f"prior accuracy {verdict['valid']:.4f}, posterior accuracy {posterior:.4f}")
 
     # 6. Keep the draws (NetCDF: xarray.open_datatree, or ArviZ through gp.to_inference_data) and the pictures.
     gp.save_netcdf(tree, folder / "draws.nc")

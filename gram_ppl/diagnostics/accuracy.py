@@ -36,7 +36,7 @@ def accuracy(
         level: confidence level.
 
     Raises:
-        ValueError: when y does not match the draws.
+        ValueError: when y or ``by`` does not match the draws, or the edges do not increase.
     """
     import pandas as pd
 
@@ -52,9 +52,14 @@ def _groups(y: Tensor, by: Tensor | None, edges: tuple[float, ...]) -> dict[str,
     everyone = {"all": torch.ones(len(y), dtype=torch.bool, device=y.device)}
     if by is None:
         return everyone
+    if by.shape != y.shape[:1] or list(edges) != sorted(set(edges)):
+        raise ValueError(
+            f"expected by of shape {tuple(y.shape[:1])} and increasing edges, got {tuple(by.shape)} and {edges}"
+        )
     bounds = (float("-inf"), *edges, float("inf"))
     names = [_name(low, high) for low, high in pairwise(bounds)]
-    bucket = torch.bucketize(by.to(y.device), torch.tensor(edges, dtype=by.dtype, device=y.device), right=True)
+    boundaries = torch.tensor(edges, dtype=torch.float64, device=y.device)
+    bucket = torch.bucketize(by.to(boundaries).contiguous(), boundaries, right=True)
     return {name: bucket == i for i, name in enumerate(names)} | everyone
 
 

@@ -70,7 +70,8 @@ def prior_posterior_gap(
     >>> prior_posterior_gap(0.0, 1.0, trials=200).warning is not None
     True
     """
-    interval = _newcombe((posterior_accuracy, posterior_trials or trials), (prior_accuracy, trials), level)
+    posterior_trials = trials if posterior_trials is None else posterior_trials
+    interval = _newcombe((posterior_accuracy, posterior_trials), (prior_accuracy, trials), level)
     gap = Gap(
         prior_accuracy=float(prior_accuracy),
         posterior_accuracy=float(posterior_accuracy),

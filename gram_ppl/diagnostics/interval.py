@@ -88,13 +88,15 @@ def clustered_wilson(shares: Tensor, cluster_size: int, level: float = 0.95) -> 
         raise ValueError(
             f"expected shares (B,) of at least one cluster, got shape {tuple(shares.shape)}; pass one share each"
         )
+    if bool(((shares < 0) | (shares > 1)).any()):
+        raise ValueError(f"expected shares in [0, 1], got {shares.tolist()}; divide the successes by cluster_size")
     trials = _effective_trials(shares.double(), cluster_size)
     return wilson(shares.double().mean() * trials, trials, level)
 
 
 def _effective_trials(shares: Tensor, cluster_size: int) -> Tensor:
     clusters = len(shares)
-    if clusters == 1 or float(shares.var()) == 0:
+    if bool((shares == shares[0]).all()):
         return _float64(clusters)
     mean = shares.mean()
     return (mean * (1 - mean) * clusters / shares.var()).clamp(clusters, clusters * cluster_size)

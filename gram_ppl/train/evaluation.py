@@ -25,7 +25,7 @@ class Judge:
     """How held-out puzzles are looked at.
 
     Args:
-        puzzles: the first this many of ``task.validation``; None is all.
+        puzzles: the first this many; None is all.
         width: prior draws for each puzzle; the posterior gets one rollout.
         supervision_steps: N_sup of every rollout.
     """
@@ -34,9 +34,16 @@ class Judge:
     width: int = 8
     supervision_steps: int = 16
 
-    def __call__(self, gram: GRAM, task: Task) -> Gap:
-        """Return prior accuracy (share of valid draws), posterior accuracy, and KL per transition in nats a puzzle."""
-        batch = Batch(*(tokens[: self.puzzles].to(gram.z_0.device) for tokens in task.validation))
+    def __call__(self, gram: GRAM, task: Task, batch: Batch | None = None) -> Gap:
+        """Return prior accuracy (share of valid draws), posterior accuracy, and KL per transition in nats a puzzle.
+
+        Args:
+            gram: the model.
+            task: verifies answers.
+            batch: puzzles to look at; ``task.validation`` by default.
+        """
+        chosen = task.validation if batch is None else batch
+        batch = Batch(*(tokens[: self.puzzles].to(gram.z_0.device) for tokens in chosen))
         drawn = draw(gram, batch.x, width=self.width, supervision_steps=self.supervision_steps)
         prior = task.is_valid(batch.x, drawn.y).float().mean()
         y, kl = posterior_rollout(gram, batch, supervision_steps=self.supervision_steps)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from itertools import permutations, product
 
 import pytest
 import torch
+import xarray as xr
 from torch import Tensor
 
+from gram_ppl.diagnostics import to_datatree
 from gram_ppl.types import Draws, TaskSpec
 
 
@@ -75,13 +78,34 @@ def task() -> LatinSquares:
 
 
 @pytest.fixture
+def sample() -> Callable[..., Draws]:
+    return uniform_draws
+
+
+@pytest.fixture
 def draws(task: LatinSquares) -> Draws:
     x, _ = puzzles(task, number=6, clues=2)
     return uniform_draws(task, x, width=16, wrong=0.25)
 
 
 @pytest.fixture
-def tree(draws: Draws, task: LatinSquares):
-    from gram_ppl.diagnostics import to_datatree
-
+def tree(draws: Draws, task: LatinSquares) -> xr.DataTree:
     return to_datatree(draws, task)
+
+
+@pytest.fixture
+def small_task() -> LatinSquares:
+    return LatinSquares(2)
+
+
+@pytest.fixture
+def few(small_task: LatinSquares) -> Draws:
+    """Four draws of two puzzles: the first has two solutions, one of them drawn three times; the second has one."""
+    good, bad, worse = [2, 3, 3, 2], [2, 2, 3, 3], [3, 3, 2, 2]
+    y = torch.tensor([[good, bad], [good, good], [good, bad], [bad, worse]])
+    return Draws(x=torch.tensor([[1, 1, 1, 1], [2, 1, 1, 1]]), y=y, supervision_steps=3)
+
+
+@pytest.fixture
+def few_tree(few: Draws, small_task: LatinSquares) -> xr.DataTree:
+    return to_datatree(few, small_task)
