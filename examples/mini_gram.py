@@ -5,7 +5,7 @@ gradients and samples. Parameter names are those of ``gram_ppl.GRAM`` with its d
 
     x tokens --embed--> e_x
     repeat T times:  l <- f_L(l + h + e_x)  (K times);  u = f_H(h + l);  eps ~ Normal(mu(u), sigma(u));  h = u + eps
-    y ~ Categorical(W h)
+    y ~ Categorical(decode(h))
 
 Source: Generative Recursive Reasoning, arXiv 2605.19376, Section 3. Run it to train on 4x4 Sudoku for a minute:
 
@@ -87,7 +87,7 @@ class MiniGRAM(nn.Module):
         self.f_h = nn.Sequential(Block(dim, length), Block(dim, length))
         self.prior_head = SwiGLU(dim, dim, 2 * dim, zero=True)
         self.posterior_head = SwiGLU(dim, dim, 2 * dim, zero=True)
-        self.decode = linear(dim, y_vocab)
+        self.decode = SwiGLU(dim, dim, y_vocab)
         self.register_buffer("z_0", torch.randn(2, dim))
 
     def load_library_weights(self, weights: dict[str, Tensor]) -> None:

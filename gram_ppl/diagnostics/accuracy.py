@@ -50,7 +50,7 @@ def accuracy(
 
 def _groups(y: Tensor, by: Tensor | None, edges: tuple[float, ...]) -> dict[str, Tensor]:
     everyone = {"all": torch.ones(len(y), dtype=torch.bool, device=y.device)}
-    if by is None:
+    if by is None or not edges:
         return everyone
     if by.shape != y.shape[:1] or list(edges) != sorted(set(edges)):
         raise ValueError(

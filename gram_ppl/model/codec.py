@@ -6,7 +6,7 @@ import pyro.distributions as dist
 import torch
 from torch import Tensor, nn
 
-from gram_ppl.nn.norm import scaled_linear
+from gram_ppl.nn import SwiGLU
 
 
 class Blank:
@@ -70,11 +70,14 @@ class TargetEncoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Turn the high-level latent ``(*, R + L, D)`` into p(y | h): independent Categoricals over L tokens."""
+    """Turn the high-level latent ``(*, R + L, D)`` into p(y | h): independent Categoricals over L tokens.
+
+    The logits come from a SwiGLU (paper App. B): a linear layer stays unsure of tokens that the noise blurs.
+    """
 
     def __init__(self, vocab: int, dim: int, registers: int = 0) -> None:
         super().__init__()
-        self.logits = scaled_linear(dim, vocab)
+        self.logits = SwiGLU(dim, dim, vocab)
         self.registers = registers
 
     def forward(self, h: Tensor) -> dist.Independent:

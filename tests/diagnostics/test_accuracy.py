@@ -34,9 +34,16 @@ def test_hand_made_draws_give_the_known_row(attempts: Draws) -> None:
 
 
 def test_the_vote_can_be_right_more_often_than_the_draws() -> None:
-    y = torch.tensor([[[1]], [[1]], [[2]], [[3]], [[4]]])
-    row = accuracy(Draws(x=torch.zeros(1, 1).long(), y=y, supervision_steps=1), torch.tensor([[1]])).loc["all"]
+    y = torch.tensor([[1, 2, 3], [1, 3, 2], [2, 1, 3], [3, 3, 3], [3, 3, 3]])[:, None]
+    row = accuracy(Draws(x=torch.zeros(1, 3).long(), y=y, supervision_steps=1), torch.tensor([[3, 3, 3]])).loc["all"]
     assert (row["exact"], row["vote"]) == (0.4, 1.0)
+
+
+def test_the_vote_is_over_whole_answers_and_not_cells() -> None:
+    y = torch.tensor([[1, 1], [1, 2], [3, 1], [4, 4], [4, 4]])[:, None]
+    assert y.mode(0).values.tolist() == [[1, 1]]
+    row = accuracy(Draws(x=torch.zeros(1, 2).long(), y=y, supervision_steps=1), torch.tensor([[1, 1]])).loc["all"]
+    assert (row["exact"], row["vote"]) == (0.2, 0.0)
 
 
 @pytest.mark.parametrize("level", [0.5, 0.99])

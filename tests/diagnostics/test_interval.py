@@ -36,7 +36,7 @@ def test_wilson_gives_the_known_values(successes: int, trials: int, expected: tu
 
 
 def test_wilson_is_where_the_score_test_just_rejects() -> None:
-    successes, trials, z = torch.arange(1.0, 40.0), 40, 1.959963984540054
+    successes, trials, z = torch.arange(1, 40).double(), 40, 1.959963984540054
     for end in wilson(successes, trials):
         score = (successes / trials - end) / (end * (1 - end) / trials).sqrt()
         torch.testing.assert_close(score.abs(), torch.full_like(score, z))

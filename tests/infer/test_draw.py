@@ -68,6 +68,7 @@ def test_chunks_of_any_size_answer_every_question_in_its_place(build, chunk):
     gram = build(backbone=lambda *sizes: Echo(), noise=None)
     gram.encoder.positions.data.zero_()
     gram.encoder.tokens.weight.data.copy_(100 * torch.eye(3, 8))
+    gram.decoder.logits = torch.nn.Linear(8, 3, bias=False)
     gram.decoder.logits.weight.data.copy_(torch.eye(3, 8))
     x = torch.randint(3, (2, 3, 4))
     y = gp.draw(gram, x, width=11, supervision_steps=1, chunk=chunk).y
@@ -100,13 +101,13 @@ def test_the_loop_multiplies_cost_by_width_only_after_the_first_noise(gram, batc
 @pytest.mark.parametrize("width", [1, 16])
 def test_a_deterministic_reasoner_gives_one_answer_at_any_width(build, batch, width):
     gram = build(noise=None)
-    gram.decoder.logits.weight.data.mul_(1e4)  # the decoder has no doubt left
+    gram.decoder.logits.out.weight.data.mul_(1e4)  # the decoder has no doubt left
     y = gp.draw(gram, batch.x, width=width, supervision_steps=2).y
     assert (y == y[0]).all()
 
 
 def test_a_noisy_reasoner_gives_several_answers_even_without_doubt_in_the_decoder(gram, batch):
-    gram.decoder.logits.weight.data.mul_(1e4)
+    gram.decoder.logits.out.weight.data.mul_(1e4)
     y = gp.draw(gram, batch.x, width=64, supervision_steps=2).y
     assert len(y.unique(dim=0)) > 1
 

@@ -104,9 +104,9 @@ def test_two_grams_of_one_architecture_train_apart_and_leave_no_trace_in_the_sto
 
 def test_stock_svi_leaves_frozen_parameters_alone(gram, batch):
     gram.decoder.requires_grad_(False)
-    before, free = gram.decoder.logits.weight.clone(), gram.encoder.positions.clone()
+    before, free = gram.decoder.logits.out.weight.clone(), gram.encoder.positions.clone()
     SVI(gram.model, gram.guide, pyro.optim.Adam({"lr": 1e-2}), loss=gp.TruncatedELBO()).step(*batch)
-    assert torch.equal(gram.decoder.logits.weight, before)
+    assert torch.equal(gram.decoder.logits.out.weight, before)
     assert not torch.equal(gram.encoder.positions, free)
 
 

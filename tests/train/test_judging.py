@@ -27,6 +27,7 @@ def copycat(build):
     gram = build(backbone=lambda *sizes: Offsetting(), noise=None)
     gram.encoder.positions.data.zero_()
     gram.encoder.tokens.weight.data.copy_(100 * torch.eye(3, 8))
+    gram.decoder.logits = torch.nn.Linear(8, 3, bias=False)
     gram.decoder.logits.weight.data.copy_(torch.eye(3, 8))
     return gram
 
@@ -45,7 +46,7 @@ def test_the_kl_of_a_posterior_rollout_is_the_mean_over_puzzles(gram, batch):
 
 
 def test_a_posterior_rollout_decodes_the_posteriors_state(gram, batch):
-    gram.decoder.logits.weight.data.mul_(1e4)  # the decoder has no doubt left
+    gram.decoder.logits.out.weight.data.mul_(1e4)  # the decoder has no doubt left
     torch.manual_seed(7)
     y, kl = posterior_rollout(gram, batch, supervision_steps=2)
     torch.manual_seed(7)
