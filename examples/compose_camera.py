@@ -33,7 +33,7 @@ def train_generator(task, updates):
     """Train an unconditional GRAM on complete boards: the question is empty, the answer a board."""
     spec = gp.TaskSpec(length=task.spec.length, input_vocab=0, output_vocab=task.spec.output_vocab, grid=task.spec.grid)
     backbone = partial(gp.Hierarchical, mixer=gp.nn.TokenMixer)
-    gram = gp.GRAM(spec, dim=64, transitions=2, refinements=2, backbone=backbone)
+    gram = gp.GRAM(spec, dim=64, transitions=3, refinements=1, backbone=backbone)
     optim = torch.optim.AdamW(gram.parameters(), lr=2e-3, betas=(0.9, 0.95), weight_decay=0.1, fused=True)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optim, updates)
     elbo = gp.TruncatedELBO(kl_weight=gp.Linear(0.5, 3.0, max(1, updates // 2)), kl_balance=0.8)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
@@ -20,34 +18,8 @@ from gram_ppl.infer.schedule import warmup_cosine
 from gram_ppl.model import GRAM
 from gram_ppl.tasks import Task
 from gram_ppl.train.evaluation import Judge
-from gram_ppl.train.run import Run
+from gram_ppl.train.run import Clock, Run
 from gram_ppl.types import Batch, State
-
-
-@dataclass
-class Clock:
-    """Progress towards whichever comes first: the last update or the time limit.
-
-    Args:
-        updates: updates in all.
-        max_minutes: time limit; None is no limit.
-    """
-
-    updates: int
-    max_minutes: float | None = None
-    update: int = 0
-    started: float = field(default_factory=time.monotonic)
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start."""
-        return time.monotonic() - self.started
-
-    @property
-    def progress(self) -> float:
-        """Share of the training done, 1 at the end."""
-        timed = 0.0 if self.max_minutes is None else self.seconds / (60 * self.max_minutes)
-        return max(self.update / self.updates, timed)
 
 
 def fit(
@@ -100,14 +72,7 @@ def fit(
     Raises:
         ValueError: when a count is below 1.
     """
-    for name, value in (
-        ("updates", updates),
-        ("supervision_steps", supervision_steps),
-        ("batch_size", batch_size),
-        ("judge_every", judge_every),
-    ):
-        if value < 1:
-            raise ValueError(f"fit needs {name} of at least 1, got {value}")
+    _check_counts(updates=updates, supervision_steps=supervision_steps, batch_size=batch_size, judge_every=judge_every)
     judge = judge or Judge()
     loss = loss or TruncatedELBO(kl_weight=3.0, kl_balance=0.8)
     run = Run(None if folder is None else Path(folder))
@@ -119,25 +84,23 @@ def fit(
     clock = Clock(updates, max_minutes)
     schedule = LambdaLR(optim, lambda update: warmup_cosine(clock.progress, update, warmup=warmup))
     recent: list[StepInfo] = []
-    with (
-        torch.random.fork_rng(),
-        tqdm(total=updates, disable=not progress, unit="update") as bar,
-        suppress_interrupt(run),
-    ):
+    with torch.random.fork_rng(), tqdm(total=updates, disable=not progress, unit="update") as bar:
         torch.manual_seed(seed)
         batches = task.loader(batch_size, seed=seed, device=gram.z_0.device)
-        for info in deep_supervision(svi, gram, batches, supervision_steps):
-            recent.append(info)
-            average.update_parameters(gram)
-            clock.update += 1
-            schedule.step()
-            bar.update()
-            done = clock.progress >= 1
-            if done or clock.update % judge_every == 0:
-                bar.set_postfix_str(run.record(clock.update, clock.seconds, recent, judge(averaged, task), averaged))
-                recent.clear()
-            if done:
-                break
+        with suppress_interrupt(run):
+            for info in deep_supervision(svi, gram, batches, supervision_steps):
+                recent.append(info)
+                average.update_parameters(gram)
+                clock.update += 1
+                schedule.step()
+                bar.update()
+                if clock.progress >= 1:
+                    break
+                if clock.update % judge_every == 0:
+                    bar.set_postfix_str(run.record(clock, recent, judge(averaged, task), averaged))
+                    recent.clear()
+        if recent:
+            bar.set_postfix_str(run.record(clock, recent, judge(averaged, task), averaged))
     run.finish(gram, averaged)
     return run
 
@@ -158,3 +121,9 @@ def suppress_interrupt(run: Run) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         run.interrupted = True
+
+
+def _check_counts(**counts: int) -> None:
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"fit needs {name} of at least 1, got {value}")

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import gram_ppl as gp
+from gram_ppl.train.run import Clock
 
 
 def weights(gram):
@@ -79,14 +80,15 @@ def test_a_finished_fit_stores_nothing_without_a_folder(gram, task, short, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("batches", "rows"), [(0, 0), (1, 0), (4, 1)])
+@pytest.mark.parametrize(("batches", "rows"), [(0, 0), (1, 1), (4, 2)])
 def test_an_interrupt_leaves_a_checkpoint_that_loads(gram, interrupted_task, short, tmp_path, batches, rows):
     run = gp.fit(gram, interrupted_task(interrupt_after=batches), folder=tmp_path, **short)
     assert run.interrupted and len(run.history) == rows
     left = weights(gram)
     gp.load_checkpoint(tmp_path / ("best.safetensors" if rows else "last.safetensors"), gram)
     assert equal(left, weights(gram))
-    gp.load_checkpoint(tmp_path / "last.safetensors", gram)
+    last = gp.load_checkpoint(tmp_path / "last.safetensors", gram)
+    assert last.get("update", 0) == 2 * batches
 
 
 def test_an_error_of_the_task_is_not_an_interrupt(gram, interrupted_task, short):
@@ -147,7 +149,7 @@ def test_a_gap_that_is_closing_is_not_warned_of(gram, caplog):
     info = gp.StepInfo(*(torch.zeros(()) for _ in range(2)), kl=torch.zeros(2), grad_norm=torch.zeros(()))
     with caplog.at_level(logging.WARNING, logger="gram_ppl"):
         for prior in (0.1, 0.4, 0.7):
-            run.record(1, 1.0, [info], gp.prior_posterior_gap(prior, 1.0, trials=500), gram)
+            run.record(Clock(9), [info], gp.prior_posterior_gap(prior, 1.0, trials=500), gram)
         assert not caplog.records
-        run.record(1, 1.0, [info], gp.prior_posterior_gap(0.5, 1.0, trials=500), gram)
+        run.record(Clock(9), [info], gp.prior_posterior_gap(0.5, 1.0, trials=500), gram)
     assert len(caplog.records) == 1

@@ -11,7 +11,7 @@ from gram_ppl.diagnostics import Gap
 from gram_ppl.infer import StepInfo
 from gram_ppl.infer.schedule import warmup_cosine
 from gram_ppl.train import Run, posterior_rollout
-from gram_ppl.train.fit import Clock
+from gram_ppl.train.run import Clock
 
 
 class Offsetting(torch.nn.Module):
@@ -87,7 +87,7 @@ def test_a_run_keeps_the_weights_of_the_highest_prior_accuracy(gram, tmp_path):
     run = Run(tmp_path)
     for update, prior in enumerate((0.2, 0.8, 0.5)):
         gram.z_0.fill_(update)
-        run.record(update, 1.0, [facts(1.0)], gap(prior), gram)
+        run.record(Clock(9, update=update), [facts(1.0)], gap(prior), gram)
     run.finish(gram, gram)
     assert run.best["update"] == 1 and (gram.z_0 == 1).all()
     assert gp.load_checkpoint(tmp_path / "best.safetensors", gram)["prior_accuracy"] == 0.8
@@ -98,9 +98,9 @@ def test_a_run_keeps_the_weights_of_the_highest_prior_accuracy(gram, tmp_path):
 
 def test_a_row_holds_the_means_since_the_row_before(gram):
     run = Run()
-    told = run.record(7, 1.0, [facts(1.0), facts(4.0)], gap(0.25), gram)
+    told = run.record(Clock(9, update=7), [facts(1.0), facts(4.0)], gap(0.25), gram)
     assert run.history[0]["loss"] == 2.5
-    assert told == "loss 2.50 nats, KL 3.00 nats, prior 0.250, posterior 0.900"
+    assert told == "loss 2.50 nats, KL 3.0 (1.0 + 2.0) nats, prior 0.250, posterior 0.900"
 
 
 def test_the_learning_rate_warms_up_and_falls_to_its_floor():
