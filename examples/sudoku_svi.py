@@ -40,7 +40,8 @@ def main(config: DictConfig) -> float:
     run = instantiate(config.fit)(gram, task, loss=elbo, seed=config.seed, folder=folder)
     print(f"best prior accuracy {run.best['prior_accuracy']:.3f} at update {run.best['update']}, weights in {folder}")
 
-    # 4. Width: many draws from the prior program for each puzzle the training never saw.
+    # 4. Width: many draws from the prior program for each unseen puzzle; the fast form of
+    #    pyro.infer.Predictive(gram.model, num_samples=width, parallel=True)(x, supervision_steps=...).
     torch.manual_seed(config.seed)
     unseen = gp.Batch(*(tokens[: config.draw.puzzles].to(device) for tokens in task.test))
     draws = gp.draw(gram, unseen.x, width=config.draw.width, supervision_steps=config.draw.supervision_steps)
