@@ -137,7 +137,7 @@ def _stack_transitions(ax: Axes, updates: Sequence[float], kl: np.ndarray) -> No
     colours = colormaps["cividis"](np.linspace(0.15, 0.9, len(shown)))
     ax.stackplot(updates, shown, colors=colours, labels=names, alpha=0.75, linewidth=0)
     ax.plot(updates, kl.sum(0), color=GREY, linewidth=1.2, label="all transitions", **_dots(updates))
-    ax.set_ylim(bottom=0)
+    ax.set_ylim(0, 1.6 * max(float(kl.sum(0).max()), 1e-3))  # room for the legend above the bands
 
 
 def _lumped(kl: np.ndarray, most: int = 6) -> tuple[np.ndarray, list[str]]:
