@@ -25,10 +25,10 @@ from gram_ppl.infer import (
     save_checkpoint,
     share,
 )
-from gram_ppl.model import BLANK, GRAM, Blank, Flat, Gaussian, Hierarchical, LazyNormal, Rollout
+from gram_ppl.model import GRAM, Flat, Gaussian, Hierarchical, LazyNormal, Rollout
 from gram_ppl.select import majority_vote
 from gram_ppl.train import Judge, Run, fit
-from gram_ppl.types import Batch, Draws, State, TaskSpec
+from gram_ppl.types import BLANK, Batch, Draws, State, TaskSpec
 
 __version__ = "0.1.0"
 
@@ -41,7 +41,6 @@ __all__ = [
     "LazyNormal",
     "Rollout",
     "BLANK",
-    "Blank",
     "nn",
     # inference
     "TruncatedELBO",

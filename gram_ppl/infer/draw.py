@@ -5,14 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from gram_ppl.model.codec import Blank
 from gram_ppl.model.gram import GRAM, batch_shape, check_question
 from gram_ppl.types import Draws, State
 
 
 def draw(
     gram: GRAM,
-    x: Tensor | Blank,
+    x: Tensor,
     *,
     width: int = 32,
     supervision_steps: int = 16,
@@ -26,7 +25,7 @@ def draw(
 
     Args:
         gram: the model.
-        x: questions ``(*batch, L)``, or ``gp.BLANK`` for an unconditional model.
+        x: questions ``(*batch, L_x)``; ``gp.BLANK`` for an unconditional model.
         width: answers W for each question.
         supervision_steps: N_sup of each trajectory.
         chunk: trajectories in flight at once; None chooses by size.
@@ -38,41 +37,30 @@ def draw(
     for name, value in (("width", width), ("supervision_steps", supervision_steps), ("chunk", chunk)):
         if value is not None and value < 1:
             raise ValueError(f"{name} should be at least 1, got {value}")
-    lead, flat = batch_shape(x), _flatten(x)
+    lead = batch_shape(x)
     if not lead.numel():
         raise ValueError(f"x should hold at least one question, got batch shape {tuple(lead)}")
     limit = chunk or default_chunk(gram)
-    pieces = _split(flat, max(1, limit // width))
+    pieces = x.reshape(lead.numel(), x.shape[-1]).split(max(1, limit // width))
     y = torch.cat([_draw_piece(gram, piece, width, supervision_steps, limit) for piece in pieces], 1)
     y = y.unflatten(1, lead) if lead else y[:, 0]
-    return Draws(x=x, y=y, supervision_steps=supervision_steps)  # type: ignore[arg-type]  # x may be BLANK
+    return Draws(x=x, y=y, supervision_steps=supervision_steps)
 
 
 def default_chunk(gram: GRAM) -> int:
     """Return how many trajectories to run at once: one latent in a CPU's cache, or many on a GPU."""
     elements = 2**17 if gram.z_0.device.type == "cpu" else 2**26
-    return max(1, elements // (gram.spec.length * gram.dim))
+    return max(1, elements // (gram.spec.latent_length * gram.dim))
 
 
-def _flatten(x: Tensor | Blank) -> Tensor | Blank:
-    return Blank(x.batch_shape.numel()) if isinstance(x, Blank) else x.reshape(-1, x.shape[-1])
-
-
-def _split(x: Tensor | Blank, size: int) -> list[Tensor] | list[Blank]:
-    if isinstance(x, Blank):
-        total = x.batch_shape[0]
-        return [Blank(min(size, total - start)) for start in range(0, total, size)]
-    return list(x.split(size))
-
-
-def _draw_piece(gram: GRAM, x: Tensor | Blank, width: int, supervision_steps: int, limit: int) -> Tensor:
+def _draw_piece(gram: GRAM, x: Tensor, width: int, supervision_steps: int, limit: int) -> Tensor:
     rows = max(1, limit // batch_shape(x).numel())
     sizes = [min(rows, width - start) for start in range(0, width, rows)]
     return torch.cat([_draw_chunk(gram, x, size, supervision_steps) for size in sizes])
 
 
 @torch.inference_mode()
-def _draw_chunk(gram: GRAM, x: Tensor | Blank, width: int, supervision_steps: int) -> Tensor:
+def _draw_chunk(gram: GRAM, x: Tensor, width: int, supervision_steps: int) -> Tensor:
     lead = torch.Size((width, *batch_shape(x)))
     state, e_x = gram.initial_state(x), gram.encoder(x)
     for _ in range(gram.transitions * supervision_steps):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from gram_ppl.model.backbone import Backbone, BackboneFactory, Hierarchical
-from gram_ppl.model.codec import Blank, Decoder, Encoder, TargetEncoder
+from gram_ppl.model.codec import Decoder, Encoder, TargetEncoder
 from gram_ppl.model.effects import batch_plates, pure, use_parameters
 from gram_ppl.model.noise import Gaussian, Noise, NoiseFactory
 from gram_ppl.types import State, TaskSpec
@@ -35,10 +35,10 @@ class GRAM(nn.Module):
     A transition proposes ``u`` from the latent state and the question, draws stochastic guidance
     ``eps`` and moves to ``h = u + eps``; a supervision step is T transitions and a decode. The
     program has one site per transition, ``eps_0, eps_1, ...`` with event ``(R + L, D)``, and one site
-    ``y`` with event ``(L,)``, under a plate ``batch``.
+    ``y`` with event ``(L_y,)``, under a plate ``batch``.
 
     Args:
-        spec: tokens and vocabularies of the task; ``input_vocab=0`` is the unconditional form.
+        spec: tokens and vocabularies of the task; one without question is the unconditional form.
         dim: width D.
         transitions: T, transitions in a supervision step.
         refinements: K, low-level refinements in a transition.
@@ -83,27 +83,26 @@ class GRAM(nn.Module):
             if value < least:
                 raise ValueError(f"GRAM needs {name} of at least {least}, got {value}")
         self.spec, self.dim, self.transitions, self.refinements = spec, dim, transitions, refinements
-        length = registers + spec.length
-        self.encoder = Encoder(spec.input_vocab, spec.length, dim, registers)
-        self.backbone = backbone(dim, length, refinements)
+        self.encoder = Encoder(spec, dim, registers)
+        self.backbone = backbone(dim, registers + spec.latent_length, refinements)
         self.noise = None if noise is None else noise(dim)
-        self.target = None if noise is None else TargetEncoder(spec.output_vocab, dim, registers)
-        self.decoder = Decoder(spec.output_vocab, dim, registers)
+        self.target = None if noise is None else TargetEncoder(spec, dim, registers)
+        self.decoder = Decoder(spec, dim)
         self.register_buffer("z_0", torch.randn(2, dim))
 
-    def initial_state(self, x: Tensor | Blank) -> State:
+    def initial_state(self, x: Tensor) -> State:
         """Return z_0 for every question: the fixed draw stored in the state_dict, ``(*batch, R + L, D)`` each."""
-        shape = (*batch_shape(x), self.encoder.registers + self.spec.length, self.dim)
+        shape = (*batch_shape(x), self.encoder.registers + self.spec.latent_length, self.dim)
         return State(self.z_0[0].expand(shape), self.z_0[1].expand(shape))
 
     def model(
-        self, x: Tensor | Blank, y: Tensor | None = None, *, state: State | None = None, supervision_steps: int = 1
+        self, x: Tensor, y: Tensor | None = None, *, state: State | None = None, supervision_steps: int = 1
     ) -> Rollout:
         """Run the prior program p(eps, y | x), from ``state`` (default z_0) for N_sup steps.
 
         Args:
-            x: question, ``(*batch, L)`` tokens, or ``gp.BLANK`` for an unconditional model.
-            y: answer ``(*batch, L)`` to observe; sampled when None.
+            x: question, ``(*batch, L_x)`` tokens; ``gp.BLANK`` for an unconditional model.
+            y: answer ``(*batch, L_y)`` to observe; sampled when None.
             state: where to start; the state is never modified.
             supervision_steps: N_sup, so ``T * N_sup`` eps sites.
 
@@ -118,7 +117,7 @@ class GRAM(nn.Module):
             return Rollout(pyro.sample("y", p_y, obs=y), p_y, final)
 
     def guide(
-        self, x: Tensor | Blank, y: Tensor | None = None, *, state: State | None = None, supervision_steps: int = 1
+        self, x: Tensor, y: Tensor | None = None, *, state: State | None = None, supervision_steps: int = 1
     ) -> State:
         """Run the posterior program q(eps | x, y), with the arguments of :meth:`model`; return the terminal state.
 
@@ -137,7 +136,7 @@ class GRAM(nn.Module):
 
     def forward(
         self,
-        x: Tensor | Blank,
+        x: Tensor,
         y: Tensor | None = None,
         *,
         name: str | None = None,
@@ -149,13 +148,13 @@ class GRAM(nn.Module):
             return self.model(x, y, state=state, supervision_steps=supervision_steps)
 
     def decode(self, h: Tensor) -> TorchDistribution:
-        """Return p(y | h), independent Categoricals over L tokens."""
+        """Return p(y | h), independent Categoricals over L_y tokens."""
         return self.decoder(h)
 
     def _recur(
         self,
         noise: Callable[[Tensor], TorchDistribution] | None,
-        x: Tensor | Blank,
+        x: Tensor,
         state: State | None,
         supervision_steps: int,
     ) -> State:
@@ -172,26 +171,26 @@ class GRAM(nn.Module):
         eps = pyro.sample(f"eps_{t}", noise(u), infer=infer)
         return pure(torch.add, u, eps)
 
-    def _check(self, x: Tensor | Blank, y: Tensor | None, supervision_steps: int) -> None:
+    def _check(self, x: Tensor, y: Tensor | None, supervision_steps: int) -> None:
         if supervision_steps < 1:
             raise ValueError(f"supervision_steps should be at least 1, got {supervision_steps}")
         check_question(x, self.spec)
         if y is not None:
-            check_tokens("y", y, self.spec.length, self.spec.output_vocab)
+            check_tokens("y", y, self.spec.target_length, self.spec.output_vocab)
             check_batches(x, y)
 
     def __repr__(self) -> str:
         return "\n".join(self._story())
 
     def _story(self) -> list[str]:
-        question = "BLANK" if self.spec.input_vocab == 0 else "x"
+        question = "BLANK" if self.spec.length == 0 else "x"
         guidance = (
             [] if self.noise is None else ["eps ~ Normal(mu(u), sigma(u))   guide: Normal(mu(u, y), sigma(u, y))"]
         )
         size = sum(p.numel() for p in self.parameters())
         return [
-            f"GRAM p(y | {question}): {self.spec.length} tokens, {self.spec.output_vocab} symbols, D = {self.dim}, "
-            f"{size / 1e6:.2f} M parameters",
+            f"GRAM p(y | {question}): {self.spec.target_length} tokens, {self.spec.output_vocab} symbols, "
+            f"D = {self.dim}, {size / 1e6:.2f} M parameters",
             f"  e_x = Encoder({question})",
             f"  repeat N_sup x T = N_sup x {self.transitions} transitions",
             *(f"    {line}" for line in (*self.backbone.story(), *guidance)),
@@ -200,12 +199,12 @@ class GRAM(nn.Module):
         ]
 
 
-def batch_shape(x: Tensor | Blank) -> torch.Size:
+def batch_shape(x: Tensor) -> torch.Size:
     """Return the batch shape of a question: all but the token dimension."""
-    return x.batch_shape if isinstance(x, Blank) else x.shape[:-1]
+    return x.shape[:-1]
 
 
-def check_batches(x: Tensor | Blank, y: Tensor) -> None:
+def check_batches(x: Tensor, y: Tensor) -> None:
     """Raise ValueError unless the batch shapes of question and answer broadcast."""
     try:
         torch.broadcast_shapes(batch_shape(x), y.shape[:-1])
@@ -216,13 +215,11 @@ def check_batches(x: Tensor | Blank, y: Tensor) -> None:
         ) from error
 
 
-def check_question(x: Tensor | Blank, spec: TaskSpec) -> None:
+def check_question(x: Tensor, spec: TaskSpec) -> None:
     """Raise ValueError unless x is a question of the task."""
-    if isinstance(x, Blank) != (spec.input_vocab == 0):
-        expected = "gp.BLANK (input_vocab is 0)" if spec.input_vocab == 0 else f"tokens of shape (*, {spec.length})"
-        raise ValueError(f"x should be {expected}, got {x if isinstance(x, Blank) else tuple(x.shape)}")
-    if isinstance(x, Tensor):
-        check_tokens("x", x, spec.length, spec.input_vocab)
+    if spec.length == 0 and x.shape[-1:] != (0,):
+        raise ValueError(f"x should be gp.BLANK (the task has no question), got {tuple(x.shape)}")
+    check_tokens("x", x, spec.length, spec.input_vocab)
 
 
 def check_tokens(name: str, tokens: Tensor, length: int, vocab: int) -> None:

@@ -58,9 +58,9 @@ def test_a_single_question_needs_no_batch(gram):
 
 
 def test_an_unconditional_model_draws_answers_to_nothing(build):
-    gram = build(spec=gp.TaskSpec(4, 0, 3))
+    gram = build(spec=gp.TaskSpec(0, 0, 3, output_length=4))
     assert gp.draw(gram, gp.BLANK, width=5, supervision_steps=1).y.shape == (5, 4)
-    assert gp.draw(gram, gp.BLANK.expand(3), width=5, supervision_steps=1, chunk=6).y.shape == (5, 3, 4)
+    assert gp.draw(gram, gp.BLANK.expand(3, 0), width=5, supervision_steps=1, chunk=6).y.shape == (5, 3, 4)
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 7, 15, 60])

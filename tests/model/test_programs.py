@@ -18,18 +18,23 @@ MIXERS = {
 }
 BACKBONES = {"separate": gp.Hierarchical, "shared": partial(gp.Hierarchical, shared=True), "flat": gp.Flat}
 NOISES = {"gaussian": gp.Gaussian, "none": None}
+SPECS = {
+    "same tokens": gp.TaskSpec(4, 3, 3),
+    "own tokens": gp.TaskSpec(5, 3, 3, output_length=4),
+    "blank": gp.TaskSpec(0, 0, 3, output_length=4),
+}
 EVERY = [
-    pytest.param((backbone, mixer, noise, registers, vocab), id=f"{backbone}-{mixer}-{noise}-R{registers}-V{vocab}")
-    for backbone, mixer, noise, registers, vocab in itertools.product(BACKBONES, MIXERS, NOISES, (0, 2), (3, 0))
+    pytest.param(case, id="-".join(map(str, case)))
+    for case in itertools.product(BACKBONES, MIXERS, NOISES, (0, 2), SPECS)
 ]
 
 
 @pytest.fixture(params=EVERY)
 def options(request):
     """Constructor arguments of every composition; K = 2, so that the last call of a transition is not the second."""
-    backbone, mixer, noise, registers, vocab = request.param
+    backbone, mixer, noise, registers, spec = request.param
     return {
-        "spec": gp.TaskSpec(4, vocab, 3),
+        "spec": SPECS[spec],
         "backbone": partial(BACKBONES[backbone], layers=1, mixer=MIXERS[mixer]),
         "noise": NOISES[noise],
         "registers": registers,
@@ -43,7 +48,7 @@ def any_gram(build, options):
 
 
 def question(gram, *lead):
-    return gp.BLANK.expand(*lead) if gram.spec.input_vocab == 0 else torch.randint(3, (*lead, 4))
+    return torch.randint(3, (*lead, gram.spec.length))
 
 
 def trace(program, *args, **kwargs):
@@ -55,7 +60,7 @@ def sites(tr):
 
 
 def eps_shapes(gram, lead, count):
-    event = (gram.encoder.registers + 4, 8)
+    event = (gram.encoder.registers + gram.spec.latent_length, 8)
     return {} if gram.noise is None else {f"eps_{t}": (*lead, *event) for t in range(count)}
 
 
@@ -90,7 +95,7 @@ def test_a_state_dict_carries_the_whole_model(build, options):
 def test_repr_tells_the_generative_story(any_gram, options):
     story = repr(any_gram)
     assert ("eps ~ Normal" in story) == ("h   = u + eps" in story) == (options["noise"] is not None)
-    assert ("p(y | BLANK)" in story) == (options["spec"].input_vocab == 0)
+    assert ("p(y | BLANK)" in story) == (options["spec"].length == 0)
     hierarchical = isinstance(any_gram.backbone, gp.Hierarchical)
     assert ("l   = f_L(l + h + e_x)   K = 2 times" in story) == hierarchical
     assert ("u   = f_H(h + l)" in story) == (hierarchical and any_gram.backbone.f_h is not any_gram.backbone.f_l)
@@ -180,9 +185,9 @@ def test_registers_have_no_answer_and_see_the_question(build):
 
 
 def test_a_blank_question_answers_with_its_batch_shape(build):
-    gram = build(spec=gp.TaskSpec(4, 0, 3))
+    gram = build(spec=gp.TaskSpec(0, 0, 3, output_length=4))
     assert gram(gp.BLANK).y.shape == (4,)
-    assert gram(gp.BLANK.expand(2, 3)).y.shape == (2, 3, 4)
+    assert gram(gp.BLANK.expand(2, 3, 0)).y.shape == (2, 3, 4)
 
 
 LONG = torch.long
@@ -192,7 +197,7 @@ WRONG_QUESTIONS = {
     "bool": (torch.zeros(3, 4, dtype=torch.bool), "x should hold integer tokens, got torch.bool"),
     "too large": (torch.full((3, 4), 3), "x should hold tokens in 0..2, got 3..3"),
     "negative": (torch.full((3, 4), -1), "x should hold tokens in 0..2, got -1..-1"),
-    "blank": (gp.BLANK.expand(3), "x should be tokens of shape (*, 4), got Blank(3,)"),
+    "blank": (gp.BLANK.expand(3, 0), "x should have shape (*, 4), got (3, 0)"),
 }
 
 
@@ -212,8 +217,8 @@ def test_a_wrong_answer_is_refused_by_model_and_guide(gram, batch, case):
 
 
 def test_tokens_to_an_unconditional_model_are_refused(build, batch):
-    with pytest.raises(ValueError, match=re.escape("x should be gp.BLANK (input_vocab is 0), got (3, 4)")):
-        build(spec=gp.TaskSpec(4, 0, 3)).model(batch.x)
+    with pytest.raises(ValueError, match=re.escape("x should be gp.BLANK (the task has no question), got (3, 4)")):
+        build(spec=gp.TaskSpec(0, 0, 3, output_length=4)).model(batch.x)
 
 
 def test_a_guide_without_an_answer_is_refused(gram, batch):

@@ -159,7 +159,7 @@ def test_every_site_is_independent_over_the_batch(gram, batch):
 
 
 def test_a_trained_generator_is_the_prior_of_a_larger_program(build):
-    gram = build(spec=gp.TaskSpec(4, 0, 3))
+    gram = build(spec=gp.TaskSpec(0, 0, 3, output_length=4))
     image = torch.randn(4)
 
     def camera(image):
