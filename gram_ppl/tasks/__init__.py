@@ -1,6 +1,8 @@
 """Puzzles to train on and to be judged by: every task offers data and verification, and knows of no model."""
 
 from gram_ppl.tasks.base import Task
+from gram_ppl.tasks.nqueens import NQueens
+from gram_ppl.tasks.nqueens_rules import NQueensRules
 from gram_ppl.tasks.sudoku import Sudoku
 from gram_ppl.tasks.sudoku_csv import SudokuTable, read_sudoku_csv
 from gram_ppl.tasks.sudoku_extreme import SudokuExtreme, fetch_sudoku_extreme
@@ -9,6 +11,8 @@ from gram_ppl.tasks.sudoku_solver import SudokuSolver
 from gram_ppl.tasks.sudoku_symmetry import Symmetry
 
 __all__ = [
+    "NQueens",
+    "NQueensRules",
     "Sudoku",
     "SudokuExtreme",
     "SudokuRules",
