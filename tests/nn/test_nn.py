@@ -7,17 +7,21 @@ import torch
 from torch.nn import functional as F
 
 from gram_ppl.nn import Attention, Block, RMSNorm, Stack, SwiGLU, TokenMixer
-from gram_ppl.nn.attention import rope_tables
+from gram_ppl.nn.attention import Cache, rope_tables
 
 NETWORKS = {
     "rope": lambda: Attention(8, 4, heads=2),
     "pair bias": lambda: Attention(8, 4, heads=2, rope=False, pair_bias=True),
+    "causal": lambda: Attention(8, 4, heads=2, causal=True),
+    "causal pair bias": lambda: Attention(8, 4, heads=2, pair_bias=True, causal=True),
     "token mixer": lambda: TokenMixer(8, 4),
     "swiglu": lambda: SwiGLU(8, 16),
     "norm": lambda: RMSNorm(8),
     "block": lambda: Block(8, 4, partial(Attention, heads=2), 16),
     "stack": lambda: Stack(8, 4, layers=2, mixer=TokenMixer),
 }
+
+CAUSAL = {"rope": {}, "pair bias": {"pair_bias": True}, "no rope": {"rope": False}}
 
 
 @pytest.mark.parametrize("make", NETWORKS.values(), ids=NETWORKS.keys())
@@ -88,6 +92,56 @@ def test_a_zero_pair_bias_is_no_bias_and_another_one_is():
     changed[:, 1] += 1
     torch.testing.assert_close(biased(z)[:, 0], biased(changed)[:, 0])
     assert (plain(z)[:, 0] - plain(changed)[:, 0]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("options", CAUSAL.values(), ids=CAUSAL.keys())
+def test_a_causal_token_sees_itself_and_the_tokens_before_it(options):
+    net, z = causal(**options), torch.randn(3, 4, 8)
+    for j in range(4):
+        changed = z.clone()
+        changed[:, j] += 1
+        difference = (net(changed) - net(z)).abs().amax((0, 2))
+        assert (difference[:j] < 1e-6).all() and (difference[j:] > 1e-3).all()
+
+
+@pytest.mark.parametrize("options", CAUSAL.values(), ids=CAUSAL.keys())
+def test_the_last_causal_token_is_mixed_as_without_causality(options):
+    net, z = causal(**options), torch.randn(3, 4, 8)
+    free = Attention(8, 4, heads=2, **options)
+    free.load_state_dict(net.state_dict())
+    torch.testing.assert_close(net(z)[:, -1], free(z)[:, -1])
+
+
+@pytest.mark.parametrize("options", CAUSAL.values(), ids=CAUSAL.keys())
+@pytest.mark.parametrize("sizes", [(4,), (1, 3), (2, 2), (1, 1, 1, 1)], ids=str)
+@pytest.mark.parametrize("lead", [(), (3,), (2, 3)], ids=str)
+def test_a_cached_sequence_in_parts_is_the_whole(options, sizes, lead):
+    net, z, cache = causal(**options), torch.randn(*lead, 4, 8), Cache(4)
+    parts = [net(part, cache) for part in z.split(sizes, -2)]
+    torch.testing.assert_close(torch.cat(parts, -2), net(z), atol=1e-5, rtol=1e-5)
+    assert cache.seen == 4
+
+
+def test_a_repeated_cache_goes_on_with_copies_of_its_batch():
+    net, z, cache = causal(), torch.randn(3, 2, 8), Cache(4)
+    net(z, cache)
+    cache.repeat(5)
+    further = torch.randn(15, 2, 8)
+    whole = torch.cat((z.repeat(5, 1, 1), further), -2)
+    torch.testing.assert_close(net(further, cache), net(whole)[:, 2:], atol=1e-5, rtol=1e-5)
+
+
+def causal(**options):
+    """Build a causal attention whose bias, if any, is not zero."""
+    net = Attention(8, 4, heads=2, causal=True, **options)
+    if net.bias is not None:
+        net.bias.data.normal_()
+    return net
+
+
+def test_a_cache_of_an_attention_that_looks_ahead_is_refused():
+    with pytest.raises(ValueError, match="causal=True"):
+        Attention(8, 4)(torch.randn(4, 8), Cache(4))
 
 
 def test_swiglu_is_its_formula_and_starts_as_zero_on_request():
