@@ -62,7 +62,8 @@ def _draw_piece(gram: GRAM, x: Tensor, width: int, supervision_steps: int, limit
 @torch.inference_mode()
 def _draw_chunk(gram: GRAM, x: Tensor, width: int, supervision_steps: int) -> Tensor:
     lead = torch.Size((width, *batch_shape(x)))
-    state, e_x = gram.initial_state(x), gram.encoder(x)
+    state = gram.initial_state(x if gram.start is None else x.expand(*lead, x.shape[-1]))
+    e_x = gram.encoder(x)
     for _ in range(gram.transitions * supervision_steps):
         state = _transition(gram, state, e_x, lead)
     return gram.decode(state.h).expand(lead).sample()

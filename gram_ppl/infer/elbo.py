@@ -21,7 +21,7 @@ from torch.distributions import kl_divergence
 from gram_ppl.infer.handlers import ShareMessenger, TruncateMessenger
 from gram_ppl.infer.schedule import Schedule
 from gram_ppl.model.gram import Rollout
-from gram_ppl.model.noise import LazyNormal
+from gram_ppl.model.guidance import Guidance
 from gram_ppl.types import State
 
 
@@ -167,7 +167,7 @@ class TruncatedELBO(ELBO):
         counted = scale_and_mask(weight * kl, q["scale"], q["mask"]).sum()
         return counted, scale_and_mask(plain, q["scale"], q["mask"]).sum().detach()
 
-    def _balanced(self, q: LazyNormal, p: LazyNormal) -> tuple[Tensor, Tensor]:
+    def _balanced(self, q: Guidance, p: Guidance) -> tuple[Tensor, Tensor]:
         if self.kl_balance is None:
             plain = kl_divergence(q, p)
             return self._free(plain), plain
@@ -184,8 +184,8 @@ def _samples(trace: Trace) -> Iterator[tuple[str, Any]]:
 
 
 def _is_transition(site: Any, guide_site: Any) -> bool:
-    normal = isinstance(site["fn"], LazyNormal) and isinstance(guide_site["fn"], LazyNormal)
-    return normal and site["infer"].get("transition") is not None
+    guided = isinstance(site["fn"], Guidance) and isinstance(guide_site["fn"], Guidance)
+    return guided and site["infer"].get("transition") is not None
 
 
 def _log_prob(site: Any) -> Tensor:

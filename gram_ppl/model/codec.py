@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
 import pyro.distributions as dist
 import torch
+from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
 from gram_ppl.nn import SwiGLU
+from gram_ppl.nn.norm import scaled_linear
 from gram_ppl.types import TaskSpec
+
+
+class EncoderFactory(Protocol):
+    """Builds the network from x to e_x for a task, width ``dim`` and R ``registers``."""
+
+    def __call__(self, spec: TaskSpec, dim: int, registers: int, /) -> nn.Module: ...
+
+
+class TokenDecoder(Protocol):
+    """What a GRAM asks of its decoder, a module: p(y | h), and the lines of its story."""
+
+    def __call__(self, h: Tensor, /) -> TorchDistribution: ...
+
+    def story(self) -> list[str]: ...
+
+
+class DecoderFactory(Protocol):
+    """Builds the decoder for a task and width ``dim``."""
+
+    def __call__(self, spec: TaskSpec, dim: int, /) -> TokenDecoder: ...
 
 
 class Encoder(nn.Module):
     """Embed a question: ``(*, L_x)`` tokens to ``e_x`` of shape ``(*, R + L, D)``.
 
-    Token embeddings and a position table are added; R learned register tokens are prepended, and the tokens of an
+    Token embeddings and a position table are added; R register tokens are prepended, and the tokens of an
     answer that has its own are appended; of these, the position table is all there is. That makes it the whole
-    embedding of the empty question :data:`~gram_ppl.BLANK`.
+    embedding of the empty question :data:`~gram_ppl.BLANK`. Without it they are zero, and telling tokens apart is
+    left to the mixer (a rotation, or weights for each token).
 
     Args:
         spec: tokens and vocabularies of the task.
         dim: width D.
-        registers: prepended learned tokens R (the paper's puzzle-embedding tokens).
+        registers: prepended tokens R (the paper's puzzle-embedding tokens).
+        positions: learn the position table; else it is zero and no parameter.
     """
 
-    def __init__(self, spec: TaskSpec, dim: int, registers: int = 0) -> None:
+    positions: Tensor
+
+    def __init__(self, spec: TaskSpec, dim: int, registers: int = 0, *, positions: bool = True) -> None:
         super().__init__()
         self.spec, self.dim, self.registers = spec, dim, registers
         self.tokens = nn.Embedding(spec.input_vocab, dim) if spec.input_vocab else None
-        self.positions = nn.Parameter(0.02 * torch.randn(registers + spec.latent_length, dim))
+        shape = (registers + spec.latent_length, dim)
+        if positions:
+            self.positions = nn.Parameter(0.02 * torch.randn(shape))
+        else:
+            self.register_buffer("positions", torch.zeros(shape), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         embedded = self.positions.new_zeros(*x.shape, self.dim) if self.tokens is None else self.tokens(x)
@@ -50,16 +83,50 @@ class Decoder(nn.Module):
     """Turn the high-level latent ``(*, R + L, D)`` into p(y | h): independent Categoricals over L_y tokens.
 
     The logits come from a SwiGLU (paper App. B): a linear layer stays unsure of tokens that the noise blurs.
+
+    Args:
+        spec: tokens and vocabularies of the task.
+        dim: width D.
+        token: distribution of one token, built as ``token(logits=...)``; :class:`Greedy` decodes by argmax.
     """
 
-    def __init__(self, spec: TaskSpec, dim: int) -> None:
+    def __init__(self, spec: TaskSpec, dim: int, *, token: Callable[..., TorchDistribution] = dist.Categorical) -> None:
         super().__init__()
-        self.logits = SwiGLU(dim, dim, spec.output_vocab)
-        self.length = spec.target_length
+        self.logits = self._head(dim, spec.output_vocab)
+        self.length, self.token = spec.target_length, token
 
-    def forward(self, h: Tensor) -> dist.Independent:
+    def forward(self, h: Tensor) -> TorchDistribution:
         logits = self.logits(h[..., -self.length :, :]).float()
-        return dist.Categorical(logits=logits).to_event(1)
+        return self.token(logits=logits).to_event(1)
+
+    def story(self) -> list[str]:
+        """Return the lines of the generative story told by ``repr(gram)``."""
+        token = getattr(self.token, "__name__", repr(self.token))
+        return [f"y   ~ {token}({type(self).__name__}(h))"]
+
+    @staticmethod
+    def _head(d_in: int, d_out: int) -> nn.Module:
+        return SwiGLU(d_in, d_in, d_out)
+
+
+class LinearDecoder(Decoder):
+    """A :class:`Decoder` whose logits come from one linear layer, as in HRM and TRM."""
+
+    _head = staticmethod(scaled_linear)
+
+
+class Greedy(dist.Categorical):
+    """A Categorical that always draws its most probable token, the first among equals.
+
+    With it a reasoner without noise has one answer, whatever the width. The density stays the Categorical's, so that
+    training is by cross-entropy as ever; it is the density of an observed answer, not of the drawn ones.
+
+    >>> Greedy(logits=torch.tensor([0.0, 0.2, 0.1])).sample((4,))
+    tensor([1, 1, 1, 1])
+    """
+
+    def sample(self, sample_shape: Sequence[int] = torch.Size()) -> Tensor:
+        return self.logits.argmax(-1).expand(self._extended_shape(torch.Size(sample_shape)))
 
 
 def pad_tokens(embedded: Tensor, before: int, after: int = 0) -> Tensor:

@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import pyro
+import pyro.distributions as dist
 import torch
 from pyro.contrib.autoname import scope
 from pyro.distributions import TorchDistribution
@@ -15,7 +16,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from gram_ppl.model.backbone import Backbone, BackboneFactory, Hierarchical
-from gram_ppl.model.codec import Decoder, Encoder, TargetEncoder
+from gram_ppl.model.codec import Decoder, DecoderFactory, Encoder, EncoderFactory, TargetEncoder, TokenDecoder
 from gram_ppl.model.effects import batch_plates, pure, use_parameters
 from gram_ppl.model.noise import Gaussian, Noise, NoiseFactory
 from gram_ppl.types import State, TaskSpec
@@ -43,8 +44,12 @@ class GRAM(nn.Module):
         transitions: T, transitions in a supervision step.
         refinements: K, low-level refinements in a transition.
         backbone: builds the deterministic network, e.g. ``partial(Hierarchical, mixer=TokenMixer)``.
-        noise: builds the guidance; None makes the reasoner deterministic (``h = u``, no eps sites).
-        registers: learned tokens R prepended to the question.
+        noise: builds the guidance; None makes the recursion deterministic (``h = u``, no eps sites).
+        registers: tokens R prepended to the question.
+        encoder: builds the network from x to e_x.
+        decoder: builds p(y | h), e.g. ``partial(Decoder, token=Greedy)`` to decode by argmax.
+        start: the prior of z_0 given the stored draw of N(0, I), both ``(2, D)``, e.g. ``standard_normal``. It adds a
+            site ``z_0`` to model and guide, sampled for each trajectory; None starts all of them from the stored draw.
 
     Raises:
         ValueError: when a size is not positive.
@@ -61,6 +66,7 @@ class GRAM(nn.Module):
     z_0: Tensor
     backbone: Backbone
     noise: Noise | None
+    decoder: TokenDecoder
 
     def __init__(
         self,
@@ -72,6 +78,9 @@ class GRAM(nn.Module):
         backbone: BackboneFactory = Hierarchical,
         noise: NoiseFactory | None = Gaussian,
         registers: int = 0,
+        encoder: EncoderFactory = Encoder,
+        decoder: DecoderFactory = Decoder,
+        start: Callable[[Tensor], TorchDistribution] | None = None,
     ) -> None:
         super().__init__()
         for name, value, least in (
@@ -83,17 +92,20 @@ class GRAM(nn.Module):
             if value < least:
                 raise ValueError(f"GRAM needs {name} of at least {least}, got {value}")
         self.spec, self.dim, self.transitions, self.refinements = spec, dim, transitions, refinements
-        self.encoder = Encoder(spec, dim, registers)
-        self.backbone = backbone(dim, registers + spec.latent_length, refinements)
+        self.length, self.start = registers + spec.latent_length, start
+        self.encoder = encoder(spec, dim, registers)
+        self.backbone = backbone(dim, self.length, refinements)
         self.noise = None if noise is None else noise(dim)
         self.target = None if noise is None else TargetEncoder(spec, dim, registers)
-        self.decoder = Decoder(spec, dim)
+        self.decoder = decoder(spec, dim)
         self.register_buffer("z_0", torch.randn(2, dim))
 
     def initial_state(self, x: Tensor) -> State:
-        """Return z_0 for every question: the fixed draw stored in the state_dict, ``(*batch, R + L, D)`` each."""
-        shape = (*batch_shape(x), self.encoder.registers + self.spec.latent_length, self.dim)
-        return State(self.z_0[0].expand(shape), self.z_0[1].expand(shape))
+        """Return z_0 for every question, ``(*batch, R + L, D)`` each, alike at every token.
+
+        It is the draw stored in the state_dict or, with a ``start``, a new one: a Pyro sample ``z_0``.
+        """
+        return self._spread(self._z_0(x), x)
 
     def model(
         self, x: Tensor, y: Tensor | None = None, *, state: State | None = None, supervision_steps: int = 1
@@ -151,6 +163,17 @@ class GRAM(nn.Module):
         """Return p(y | h), independent Categoricals over L_y tokens."""
         return self.decoder(h)
 
+    def _z_0(self, x: Tensor) -> Tensor:
+        if self.start is None:
+            return self.z_0
+        with batch_plates(batch_shape(x)):
+            return pyro.sample("z_0", self.start(self.z_0))
+
+    def _spread(self, z_0: Tensor, x: Tensor) -> State:
+        lead = torch.broadcast_shapes(z_0.shape[:-2], batch_shape(x))
+        h, l = z_0.unsqueeze(-2).expand(*lead, 2, self.length, self.dim).unbind(-3)
+        return State(h, l)
+
     def _recur(
         self,
         noise: Callable[[Tensor], TorchDistribution] | None,
@@ -158,7 +181,7 @@ class GRAM(nn.Module):
         state: State | None,
         supervision_steps: int,
     ) -> State:
-        h, l = pure(self.initial_state, x) if state is None else state
+        h, l = pure(self._spread, self._z_0(x), x) if state is None else state
         e_x = pure(self.encoder, x)
         total = self.transitions * supervision_steps
         for t in range(total):
@@ -184,19 +207,23 @@ class GRAM(nn.Module):
 
     def _story(self) -> list[str]:
         question = "BLANK" if self.spec.length == 0 else "x"
-        guidance = (
-            [] if self.noise is None else ["eps ~ Normal(mu(u), sigma(u))   guide: Normal(mu(u, y), sigma(u, y))"]
-        )
+        guidance = [] if self.noise is None else self.noise.story()
         size = sum(p.numel() for p in self.parameters())
         return [
             f"GRAM p(y | {question}): {self.spec.target_length} tokens, {self.spec.output_vocab} symbols, "
             f"D = {self.dim}, {size / 1e6:.2f} M parameters",
             f"  e_x = Encoder({question})",
+            *(["  z_0 ~ p(z_0), for each trajectory"] if self.start is not None else []),
             f"  repeat N_sup x T = N_sup x {self.transitions} transitions",
             *(f"    {line}" for line in (*self.backbone.story(), *guidance)),
             "    h   = u + eps" if guidance else "    h   = u",
-            "  y   ~ Categorical(Decoder(h))",
+            *(f"  {line}" for line in self.decoder.story()),
         ]
+
+
+def standard_normal(z_0: Tensor) -> TorchDistribution:
+    """Return N(0, I) of the shape of z_0: the ``start`` that samples it anew for each trajectory."""
+    return dist.Normal(torch.zeros_like(z_0), 1.0).to_event(2)
 
 
 def batch_shape(x: Tensor) -> torch.Size:

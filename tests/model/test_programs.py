@@ -23,16 +23,19 @@ SPECS = {
     "own tokens": gp.TaskSpec(5, 3, 3, output_length=4),
     "blank": gp.TaskSpec(0, 0, 3, output_length=4),
 }
-EVERY = [
-    pytest.param(case, id="-".join(map(str, case)))
-    for case in itertools.product(BACKBONES, MIXERS, NOISES, (0, 2), SPECS)
-]
+CHANGES = {
+    "noise only": {"noise": gp.NoiseOnly},
+    "mean only": {"noise": gp.MeanOnly},
+    "random z_0": {"start": gp.standard_normal},
+    "random z_0 alone": {"start": gp.standard_normal, "noise": None},
+    "no positions": {"encoder": partial(gp.Encoder, positions=False)},
+    "linear decoder": {"decoder": gp.LinearDecoder},
+    "argmax": {"decoder": partial(gp.Decoder, token=gp.Greedy)},
+}
 
 
-@pytest.fixture(params=EVERY)
-def options(request):
-    """Constructor arguments of every composition; K = 2, so that the last call of a transition is not the second."""
-    backbone, mixer, noise, registers, spec = request.param
+def compose(backbone, mixer, noise, registers, spec):
+    """Return constructor arguments; K = 2, so that the last call of a transition is not the second."""
     return {
         "spec": SPECS[spec],
         "backbone": partial(BACKBONES[backbone], layers=1, mixer=MIXERS[mixer]),
@@ -40,6 +43,21 @@ def options(request):
         "registers": registers,
         "refinements": 2,
     }
+
+
+EVERY = [
+    pytest.param(compose(*case), id="-".join(map(str, case)))
+    for case in itertools.product(BACKBONES, MIXERS, NOISES, (0, 2), SPECS)
+] + [
+    pytest.param(compose("separate", "rope", "gaussian", 2, spec) | CHANGES[change], id=f"{change}-{spec}")
+    for change, spec in itertools.product(CHANGES, SPECS)
+]
+
+
+@pytest.fixture(params=EVERY)
+def options(request):
+    """Constructor arguments of every composition, and of every single change of one of them."""
+    return request.param
 
 
 @pytest.fixture
@@ -59,18 +77,19 @@ def sites(tr):
     return {n: s["value"].shape for n, s in tr.nodes.items() if s["type"] == "sample" and not n.startswith("batch")}
 
 
-def eps_shapes(gram, lead, count):
+def latent_shapes(gram, lead, count):
     event = (gram.encoder.registers + gram.spec.latent_length, 8)
-    return {} if gram.noise is None else {f"eps_{t}": (*lead, *event) for t in range(count)}
+    start = {} if gram.start is None else {"z_0": (*lead, 2, 8)}
+    return start if gram.noise is None else start | {f"eps_{t}": (*lead, *event) for t in range(count)}
 
 
 @pytest.mark.parametrize("lead", [(), (3,), (2, 3)], ids=str)
 def test_sites_have_their_names_and_shapes(any_gram, lead):
     x, y = question(any_gram, *lead), torch.randint(3, (*lead, 4))
-    eps = eps_shapes(any_gram, lead, 2)
-    assert sites(trace(any_gram.model, x)) == eps | {"y": (*lead, 4)}
-    assert sites(trace(any_gram.model, x, y)) == eps | {"y": (*lead, 4)}
-    assert sites(trace(any_gram.guide, x, y)) == eps
+    latent = latent_shapes(any_gram, lead, 2)
+    assert sites(trace(any_gram.model, x)) == latent | {"y": (*lead, 4)}
+    assert sites(trace(any_gram.model, x, y)) == latent | {"y": (*lead, 4)}
+    assert sites(trace(any_gram.guide, x, y)) == latent
 
 
 def test_every_parameter_receives_a_gradient(any_gram):
@@ -94,7 +113,10 @@ def test_a_state_dict_carries_the_whole_model(build, options):
 
 def test_repr_tells_the_generative_story(any_gram, options):
     story = repr(any_gram)
-    assert ("eps ~ Normal" in story) == ("h   = u + eps" in story) == (options["noise"] is not None)
+    assert ("    eps " in story) == ("h   = u + eps" in story) == (options["noise"] is not None)
+    assert ("eps ~ Normal(mu(u), sigma(u))" in story) == (options["noise"] is gp.Gaussian)
+    assert ("z_0 ~ p(z_0)" in story) == ("start" in options)
+    assert ("y   ~ Categorical(Decoder(h))" in story) == ("decoder" not in options)
     assert ("p(y | BLANK)" in story) == (options["spec"].length == 0)
     hierarchical = isinstance(any_gram.backbone, gp.Hierarchical)
     assert ("l   = f_L(l + h + e_x)   K = 2 times" in story) == hierarchical
