@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.distributions import Independent
 
 from gram_ppl.baselines.base import Baseline
-from gram_ppl.model.codec import Decoder, Encoder
+from gram_ppl.model.codec import Decoder, Encoder, EncoderFactory
 from gram_ppl.nn import Attention, MixerFactory, Stack
 from gram_ppl.types import Draws, TaskSpec
 
@@ -24,6 +24,7 @@ class Direct(Baseline):
         layers: blocks of the one stack; 8 and 32 in the paper.
         mixer: builds each block's token mixer.
         hidden: inner width of the SwiGLU; ``2 * dim`` by default.
+        encoder: builds the network from x to e_x.
 
     Source: the direct Transformer that arXiv 2605.19376 compares with.
 
@@ -42,10 +43,11 @@ class Direct(Baseline):
         layers: int = 8,
         mixer: MixerFactory = Attention,
         hidden: int | None = None,
+        encoder: EncoderFactory = Encoder,
     ) -> None:
         super().__init__(spec, footprint=10 * spec.latent_length * dim)
-        self.encoder = Encoder(spec, dim)
-        self.stack = Stack(dim, spec.latent_length, layers=layers, mixer=mixer, hidden=hidden)
+        self.encoder = encoder(spec, dim, 0)
+        self.stack = Stack(dim, self.encoder.length, layers=layers, mixer=mixer, hidden=hidden)
         self.decoder = Decoder(spec, dim)
 
     def forward(self, x: Tensor) -> Independent:

@@ -50,7 +50,7 @@ def draw(
 def default_chunk(gram: GRAM) -> int:
     """Return how many trajectories to run at once: one latent in a CPU's cache, or many on a GPU."""
     elements = 2**17 if gram.z_0.device.type == "cpu" else 2**26
-    return max(1, elements // (gram.spec.latent_length * gram.dim))
+    return max(1, elements // (gram.encoder.length * gram.dim))
 
 
 def _draw_piece(gram: GRAM, x: Tensor, width: int, supervision_steps: int, limit: int) -> Tensor:

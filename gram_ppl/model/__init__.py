@@ -6,6 +6,7 @@ from gram_ppl.model.codec import Decoder, Encoder, Greedy, LinearDecoder
 from gram_ppl.model.gram import GRAM, Rollout, standard_normal
 from gram_ppl.model.guidance import LazyDelta, LazyNormal
 from gram_ppl.model.noise import Gaussian, MeanOnly, NoiseOnly
+from gram_ppl.model.pairs import PairEncoder
 
 __all__ = [
     "GRAM",
@@ -20,6 +21,7 @@ __all__ = [
     "LinearDecoder",
     "MeanOnly",
     "NoiseOnly",
+    "PairEncoder",
     "Rollout",
     "presets",
     "standard_normal",

@@ -15,10 +15,18 @@ from gram_ppl.nn.norm import scaled_linear
 from gram_ppl.types import TaskSpec
 
 
+class QuestionEncoder(Protocol):
+    """What a GRAM asks of its encoder, a module: e_x, and how many tokens it has, the answer's last."""
+
+    length: int
+
+    def __call__(self, x: Tensor, /) -> Tensor: ...
+
+
 class EncoderFactory(Protocol):
     """Builds the network from x to e_x for a task, width ``dim`` and R ``registers``."""
 
-    def __call__(self, spec: TaskSpec, dim: int, registers: int, /) -> nn.Module: ...
+    def __call__(self, spec: TaskSpec, dim: int, registers: int, /) -> QuestionEncoder: ...
 
 
 class TokenDecoder(Protocol):
@@ -48,6 +56,9 @@ class Encoder(nn.Module):
         dim: width D.
         registers: prepended tokens R (the paper's puzzle-embedding tokens).
         positions: learn the position table; else it is zero and no parameter.
+
+    Attributes:
+        length: tokens R + L of the latent.
     """
 
     positions: Tensor
@@ -56,11 +67,11 @@ class Encoder(nn.Module):
         super().__init__()
         self.spec, self.dim, self.registers = spec, dim, registers
         self.tokens = nn.Embedding(spec.input_vocab, dim) if spec.input_vocab else None
-        shape = (registers + spec.latent_length, dim)
+        self.length = registers + spec.latent_length
         if positions:
-            self.positions = nn.Parameter(0.02 * torch.randn(shape))
+            self.positions = nn.Parameter(0.02 * torch.randn(self.length, dim))
         else:
-            self.register_buffer("positions", torch.zeros(shape), persistent=False)
+            self.register_buffer("positions", torch.zeros(self.length, dim), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         embedded = self.positions.new_zeros(*x.shape, self.dim) if self.tokens is None else self.tokens(x)
@@ -68,12 +79,12 @@ class Encoder(nn.Module):
 
 
 class TargetEncoder(nn.Module):
-    """Embed an answer for the posterior: ``(*, L_y)`` tokens to ``(*, R + L, D)``, zero at all other tokens."""
+    """Embed an answer for the posterior: ``(*, L_y)`` tokens to ``(*, length, D)``, zero at all but the last L_y."""
 
-    def __init__(self, spec: TaskSpec, dim: int, registers: int = 0) -> None:
+    def __init__(self, spec: TaskSpec, dim: int, length: int) -> None:
         super().__init__()
         self.tokens = nn.Embedding(spec.output_vocab, dim)
-        self.before = registers + spec.latent_length - spec.target_length
+        self.before = length - spec.target_length
 
     def forward(self, y: Tensor) -> Tensor:
         return pad_tokens(self.tokens(y), self.before)

@@ -16,7 +16,15 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from gram_ppl.model.backbone import Backbone, BackboneFactory, Hierarchical
-from gram_ppl.model.codec import Decoder, DecoderFactory, Encoder, EncoderFactory, TargetEncoder, TokenDecoder
+from gram_ppl.model.codec import (
+    Decoder,
+    DecoderFactory,
+    Encoder,
+    EncoderFactory,
+    QuestionEncoder,
+    TargetEncoder,
+    TokenDecoder,
+)
 from gram_ppl.model.effects import batch_plates, pure, use_parameters
 from gram_ppl.model.noise import Gaussian, Noise, NoiseFactory
 from gram_ppl.types import State, TaskSpec
@@ -64,6 +72,7 @@ class GRAM(nn.Module):
     """
 
     z_0: Tensor
+    encoder: QuestionEncoder
     backbone: Backbone
     noise: Noise | None
     decoder: TokenDecoder
@@ -92,11 +101,10 @@ class GRAM(nn.Module):
             if value < least:
                 raise ValueError(f"GRAM needs {name} of at least {least}, got {value}")
         self.spec, self.dim, self.transitions, self.refinements = spec, dim, transitions, refinements
-        self.length, self.start = registers + spec.latent_length, start
-        self.encoder = encoder(spec, dim, registers)
-        self.backbone = backbone(dim, self.length, refinements)
+        self.encoder, self.start = encoder(spec, dim, registers), start
+        self.backbone = backbone(dim, self.encoder.length, refinements)
         self.noise = None if noise is None else noise(dim)
-        self.target = None if noise is None else TargetEncoder(spec, dim, registers)
+        self.target = None if noise is None else TargetEncoder(spec, dim, self.encoder.length)
         self.decoder = decoder(spec, dim)
         self.register_buffer("z_0", torch.randn(2, dim))
 
@@ -171,7 +179,7 @@ class GRAM(nn.Module):
 
     def _spread(self, z_0: Tensor, x: Tensor) -> State:
         lead = torch.broadcast_shapes(z_0.shape[:-2], batch_shape(x))
-        h, l = z_0.unsqueeze(-2).expand(*lead, 2, self.length, self.dim).unbind(-3)
+        h, l = z_0.unsqueeze(-2).expand(*lead, 2, self.encoder.length, self.dim).unbind(-3)
         return State(h, l)
 
     def _recur(

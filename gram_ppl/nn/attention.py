@@ -115,8 +115,8 @@ class Cache:
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     """Return ``softmax(q k' / sqrt(width) + mask) v`` of queries, keys and values ``(*, heads, L, width)``."""
     if mask is None:  # fused kernels want exactly one leading dimension, and on a CPU no mask
-        fused = F.scaled_dot_product_attention(*(z.reshape(-1, *z.shape[-3:]) for z in (q, k, v)))
-        return fused.reshape(*q.shape[:-1], v.shape[-1])
+        q_, k_, v_ = (z.reshape(-1, *z.shape[-3:]) for z in (q, k, v))
+        return F.scaled_dot_product_attention(q_, k_, v_).reshape(*q.shape[:-1], v.shape[-1])
     scores = (q * q.shape[-1] ** -0.5) @ k.mT + mask
     return scores.softmax(-1) @ v
 

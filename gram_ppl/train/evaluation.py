@@ -15,7 +15,8 @@ from torch.distributions import kl_divergence
 from gram_ppl.diagnostics import Gap, prior_posterior_gap
 from gram_ppl.infer import draw
 from gram_ppl.infer.handlers import ShareMessenger
-from gram_ppl.model import GRAM, LazyNormal
+from gram_ppl.model import GRAM
+from gram_ppl.model.guidance import Guidance
 from gram_ppl.tasks import Task
 from gram_ppl.types import Batch
 
@@ -64,6 +65,6 @@ def posterior_rollout(gram: GRAM, batch: Batch, *, supervision_steps: int) -> tu
         model = poutine.trace(replayed).get_trace(batch.x, supervision_steps=supervision_steps)
     q: Mapping[str, Any] = guide.nodes
     p: Mapping[str, Any] = model.nodes
-    transitions = [name for name, site in q.items() if isinstance(site.get("fn"), LazyNormal)]
+    transitions = [name for name, site in q.items() if isinstance(site.get("fn"), Guidance)]
     kl = [kl_divergence(q[name]["fn"], p[name]["fn"]).mean() for name in transitions]
     return p["y"]["value"], torch.stack(kl) if kl else torch.zeros(0)
