@@ -78,7 +78,8 @@ def test_a_preset_has_the_published_size(make, spec, published, precision):
 
 def test_a_published_latent_has_97_tokens():
     assert all(
-        make(SUDOKU, dim=8).length == 81 + 16 for make in (partial(trm, mixer=TOKENS), partial(gram, mixer=TOKENS))
+        make(SUDOKU, dim=8).encoder.length == 81 + 16
+        for make in (partial(trm, mixer=TOKENS), partial(gram, mixer=TOKENS))
     )
 
 
