@@ -19,10 +19,12 @@ from gram_ppl.diagnostics.datatree import from_datatree, save_netcdf, to_datatre
 from gram_ppl.diagnostics.gap import Gap, prior_posterior_gap
 from gram_ppl.diagnostics.interval import Interval, clustered_wilson, mean_interval, wilson
 from gram_ppl.diagnostics.summary import overall, summary
+from gram_ppl.diagnostics.uniformity import Uniformity, uniformity
 
 __all__ = [
     "Gap",
     "Interval",
+    "Uniformity",
     "accuracy",
     "answer_entropy",
     "cell_entropy",
@@ -42,5 +44,6 @@ __all__ = [
     "summary",
     "to_datatree",
     "to_inference_data",
+    "uniformity",
     "wilson",
 ]

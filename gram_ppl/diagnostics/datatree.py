@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from gram_ppl.tasks.base import Task
 
-CELLS = ("puzzle", "cell")
+CELLS, TOKENS = ("puzzle", "cell"), ("puzzle", "token")
 DRAWN = ("chain", "draw", "puzzle")
 
 
@@ -46,14 +46,17 @@ def to_datatree(
     ``prior``, ``posterior`` ``eps`` of p and of q ``(chain, draw, puzzle, cell, feature)``, on request
     ======================== ============================================================================
 
+    Where the question has tokens of its own (the task's ``spec.output_length``; without a task, where their number is
+    another one), x is ``(puzzle, token)``, nothing is ``given``, and ``eps`` lies on ``position``: tokens, then cells.
+
     A chain is one trained model, so there is one; a draw is one trajectory. Root attributes hold the library, time,
     ``width``, ``supervision_steps`` and what pictures need: ``grid``, ``box`` and ``symbols`` (JSON) of the task.
 
     Args:
-        draws: questions ``(B, L)`` and answers ``(W, B, L)``.
+        draws: questions ``(B, L_x)`` and answers ``(W, B, L_y)``.
         task: verifies and counts. Its optional attributes ``blank`` (token of an open cell), ``box`` (side of a box),
-            ``symbols`` (text of each token) and ``conflicts(x, y) -> (*, L)`` mask are used where present.
-        y: one known answer to each question ``(B, L)``.
+            ``symbols`` (text of each token of y) and ``conflicts(x, y) -> (*, L_y)`` mask are used where present.
+        y: one known answer to each question ``(B, L_y)``.
         prior: site name to noise drawn from the prior ``(W, B, L, D)``.
         posterior: site name to noise drawn from the posterior ``(W, B, L, D)``.
         cap: solutions counted per puzzle before its ``n_solutions`` is given as NaN (not known); None: do not count.
@@ -65,15 +68,17 @@ def to_datatree(
     """
     import xarray as xr
 
+    _check_batch(draws)
     groups = {"posterior_predictive": _group(draws, {"y": ((*DRAWN, "cell"), draws.y[None])})}
-    groups["constant_data"] = _group(draws, {"x": (CELLS, draws.x)} | _constants(draws, task, cap))
+    groups["constant_data"] = _group(draws, _question(draws, task) | _counts(draws, task, cap))
     if task is not None:
         groups["sample_stats"] = _group(draws, _verdicts(draws, task))
     if y is not None:
         groups["observed_data"] = _group(draws, {"y": (CELLS, y)})
     for name, noise in (("prior", prior), ("posterior", posterior)):
         if noise is not None:
-            groups[name] = _group(draws, {site: ((*DRAWN, "cell", "feature"), e[None]) for site, e in noise.items()})
+            dims = (*DRAWN, "position" if _lies_apart(draws, task) and draws.x.shape[-1] else "cell", "feature")
+            groups[name] = _group(draws, {site: (dims, eps[None]) for site, eps in noise.items()})
     tree = xr.DataTree.from_dict(groups)
     tree.attrs.update(_attributes(draws, task))
     return tree
@@ -119,6 +124,11 @@ def read(tree: xr.DataTree, group: str, name: str) -> Tensor | None:
     return torch.from_numpy(values.reshape(-1, *values.shape[2:]) if "draw" in array.dims else values)
 
 
+def shares_cells(tree: xr.DataTree) -> bool:
+    """Tell whether the tokens of a question lie on the cells of its answers, so that one grid shows both."""
+    return "cell" in tree["constant_data"]["x"].dims
+
+
 def save_netcdf(tree: xr.DataTree, path: str | os.PathLike[str]) -> None:
     """Write the tree to a NetCDF file that appears whole or not at all; ``xarray.load_datatree`` reads it back."""
     path = Path(path)
@@ -132,7 +142,8 @@ def _group(draws: Draws, variables: Mapping[str, tuple[tuple[str, ...], Tensor]]
     """Build a dataset with coordinates from ``{name: (dims, values)}`` and check every shape against the draws."""
     import xarray as xr
 
-    sizes = dict(zip((*DRAWN, "cell"), (1, *draws.y.shape), strict=True))
+    (width, puzzles, cells), tokens = draws.y.shape, draws.x.shape[-1]
+    sizes = {"chain": 1, "draw": width, "puzzle": puzzles, "cell": cells, "token": tokens, "position": tokens + cells}
     for name, (dims, values) in variables.items():
         expected = tuple(sizes.get(dim, size) for dim, size in zip_longest(dims, values.shape))
         if expected != tuple(values.shape):
@@ -143,16 +154,32 @@ def _group(draws: Draws, variables: Mapping[str, tuple[tuple[str, ...], Tensor]]
     return dataset.assign_coords({dim: np.arange(size) for dim, size in dataset.sizes.items()})
 
 
-def _constants(draws: Draws, task: Task | None, cap: int | None) -> dict[str, tuple[tuple[str, ...], Tensor]]:
-    constants: dict[str, tuple[tuple[str, ...], Tensor]] = {}
+def _check_batch(draws: Draws) -> None:
+    if draws.x.ndim != 2 or draws.y.ndim != 3:
+        raise ValueError(
+            f"expected questions (B, L_x) and answers (W, B, L_y), got {tuple(draws.x.shape)} and "
+            f"{tuple(draws.y.shape)}; draw for a batch, x[None] for one question"
+        )
+
+
+def _lies_apart(draws: Draws, task: Task | None) -> bool:
+    """Tell whether the questions have tokens of their own."""
+    return draws.x.shape[-1] != draws.y.shape[-1] if task is None else task.spec.output_length is not None
+
+
+def _question(draws: Draws, task: Task | None) -> dict[str, tuple[tuple[str, ...], Tensor]]:
+    if _lies_apart(draws, task):
+        return {"x": (TOKENS, draws.x)}
     blank = getattr(task, "blank", None)
-    if blank is not None:
-        constants["given"] = (CELLS, draws.x != blank)
-    if task is not None and cap is not None:
-        # One more than the cap is asked for, so that a count that stopped is told from one that is exactly the cap.
-        counts = torch.tensor([task.count(x, cap + 1) for x in draws.x], dtype=torch.float64)
-        constants["n_solutions"] = (("puzzle",), counts.where(counts <= cap, torch.nan))
-    return constants
+    return {"x": (CELLS, draws.x)} | ({} if blank is None else {"given": (CELLS, draws.x != blank)})
+
+
+def _counts(draws: Draws, task: Task | None, cap: int | None) -> dict[str, tuple[tuple[str, ...], Tensor]]:
+    if task is None or cap is None:
+        return {}
+    # One more than the cap is asked for, so that a count that stopped is told from one that is exactly the cap.
+    counts = torch.tensor([task.count(x, cap + 1) for x in draws.x], dtype=torch.float64)
+    return {"n_solutions": (("puzzle",), counts.where(counts <= cap, torch.nan))}
 
 
 def _verdicts(draws: Draws, task: Task) -> dict[str, tuple[tuple[str, ...], Tensor]]:

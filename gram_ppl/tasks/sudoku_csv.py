@@ -28,13 +28,20 @@ class SudokuTable:
 
     Args:
         questions: tokens ``(N, L)``, long.
-        answers: tokens ``(N, L)``, long.
+        answers: tokens ``(N, L)``, long; None without the column.
         ratings: difficulties ``(N,)`` as the file states them, nan where a cell is empty; None without the column.
+        n_solutions: numbers of solutions ``(N,)`` as the file states them, likewise.
     """
 
     questions: Tensor
-    answers: Tensor
+    answers: Tensor | None
     ratings: Tensor | None
+    n_solutions: Tensor | None = None
+
+    def select(self, rows: Tensor) -> SudokuTable:
+        """Keep the puzzles ``rows (n,)``, in that order."""
+        others = (self.answers, self.ratings, self.n_solutions)
+        return SudokuTable(self.questions[rows], *(None if column is None else column[rows] for column in others))
 
 
 @dataclass(frozen=True)
@@ -54,8 +61,9 @@ class _Column:
 def read_sudoku_csv(path: str | Path, *, box: int = 3) -> SudokuTable:
     """Read and check the puzzles of a CSV file with columns ``question`` and ``answer``, and perhaps ``rating``.
 
-    Columns are found by name and others are ignored. A board is its n² cells in reading order, ``.`` or ``0`` blank.
-    Compression is told from the content.
+    Puzzles with several solutions have a column ``n_solutions``, and then perhaps no ``answer``; the numbers are kept
+    as stated, ``task.count`` enumerates. Columns are found by name and others are ignored. A board is its n² cells in
+    reading order, ``.`` or ``0`` blank. Compression is told from the content.
 
     Args:
         path: the file.
@@ -64,18 +72,19 @@ def read_sudoku_csv(path: str | Path, *, box: int = 3) -> SudokuTable:
     Raises:
         FileNotFoundError: when there is no such file.
         ValueError: when the file is empty, not text, a broken gzip, lacks a column, or has a row whose question is
-            malformed or in conflict, or whose answer is not a complete board that keeps the question's clues.
+            malformed or in conflict, whose rating or number of solutions is no number, or whose answer is not a
+            complete board that keeps the question's clues.
     """
     path = Path(path)
     rules = SudokuRules(box)
     columns = _read_columns(path)
-    question, answer = columns["question"], columns["answer"]
-    questions, answers = _boards(question, rules), _boards(answer, rules)
-    for start in range(0, len(questions), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        _check_rows(rules, question, answer, questions[rows], answers[rows], start)
-    ratings = _ratings(columns["rating"]) if "rating" in columns else None
-    return SudokuTable(questions.long(), answers.long(), ratings)
+    questions = _questions(columns["question"], rules)
+    return SudokuTable(
+        questions.long(),
+        _answers(columns["answer"], rules, columns["question"], questions).long() if "answer" in columns else None,
+        _numbers(columns["rating"], torch.float32) if "rating" in columns else None,
+        _numbers(columns["n_solutions"], torch.float64) if "n_solutions" in columns else None,
+    )
 
 
 def _read_columns(path: Path) -> dict[str, _Column]:
@@ -106,13 +115,14 @@ def _opened(path: Path) -> TextIO:
 
 def _split(path: Path, reader: Iterator[list[str]]) -> dict[str, _Column]:
     header = [name.strip() for name in next(reader, [])]
-    missing = [name for name in ("question", "answer") if name not in header]
+    needed = ("question",) if "n_solutions" in header else ("question", "answer")
+    missing = [name for name in needed if name not in header]
     if missing:
         raise ValueError(
             f"{path}, line 1: expected columns question and answer, got {_shortened(','.join(header))}; "
             f"name the missing {' and '.join(missing)} in the header"
         )
-    wanted = {name: header.index(name) for name in ("question", "answer", "rating") if name in header}
+    wanted = {name: header.index(name) for name in ("question", "answer", "rating", "n_solutions") if name in header}
     cells: dict[str, list[str]] = {name: [] for name in wanted}
     lines: list[int] = []
     for row in reader:
@@ -151,34 +161,46 @@ def _boards(column: _Column, rules: SudokuRules) -> Tensor:
     return torch.from_numpy(boards)
 
 
-def _check_rows(
-    rules: SudokuRules, question: _Column, answer: _Column, questions: Tensor, answers: Tensor, start: int
-) -> None:
-    conflicts = rules.has_conflict(questions)
-    if conflicts.any():
-        row = start + int(conflicts.int().argmax())
-        raise question.fault(row, "give no digit twice in a row, column or box", "correct the clues or remove the row")
-    complete = rules.is_complete(answers)
-    if not complete.all():
-        row = start + int(complete.int().argmin())
-        raise answer.fault(
-            row, "hold each digit once in every row, column and box", "correct the answer or remove the row"
-        )
-    kept = rules.keeps_clues(questions, answers)
-    if not kept.all():
-        row = start + int(kept.int().argmin())
-        clues = question.cells[row]
-        raise answer.fault(row, f"keep the clues of its question {clues!r}", "correct the answer or remove the row")
+def _questions(question: _Column, rules: SudokuRules) -> Tensor:
+    boards = _boards(question, rules)
+    for start, rows in _chunks(boards):
+        conflicts = rules.has_conflict(rows)
+        if conflicts.any():
+            row = start + int(conflicts.int().argmax())
+            fix = "correct the clues or remove the row"
+            raise question.fault(row, "give no digit twice in a row, column or box", fix)
+    return boards
 
 
-def _ratings(column: _Column) -> Tensor:
-    ratings = []
+def _answers(answer: _Column, rules: SudokuRules, question: _Column, questions: Tensor) -> Tensor:
+    boards, fix = _boards(answer, rules), "correct the answer or remove the row"
+    for start, rows in _chunks(boards):
+        complete = rules.is_complete(rows)
+        if not complete.all():
+            row = start + int(complete.int().argmin())
+            raise answer.fault(row, "hold each digit once in every row, column and box", fix)
+        kept = rules.keeps_clues(questions[start : start + len(rows)], rows)
+        if not kept.all():
+            row = start + int(kept.int().argmin())
+            raise answer.fault(row, f"keep the clues of its question {question.cells[row]!r}", fix)
+    return boards
+
+
+def _chunks(boards: Tensor) -> Iterator[tuple[int, Tensor]]:
+    """Yield slices of the rows with the number of their first one, so that memory stays bounded."""
+    for start in range(0, len(boards), _CHUNK):
+        yield start, boards[start : start + _CHUNK]
+
+
+def _numbers(column: _Column, dtype: torch.dtype) -> Tensor:
+    numbers = []
     for row, cell in enumerate(column.cells):
         try:
-            ratings.append(float(cell or "nan"))
+            numbers.append(float(cell or "nan"))
         except ValueError:
-            raise column.fault(row, "be a number or empty", "correct the rating or remove the column") from None
-    return torch.tensor(ratings)
+            fix = f"correct the {column.name} or remove the column"
+            raise column.fault(row, "be a number or empty", fix) from None
+    return torch.tensor(numbers, dtype=dtype)
 
 
 def _shortened(text: str) -> str:

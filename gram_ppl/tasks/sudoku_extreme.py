@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from gram_ppl.tasks.stream import HeldOut, generator, stream
 from gram_ppl.tasks.sudoku_csv import SudokuTable, read_sudoku_csv
@@ -20,7 +21,9 @@ _TEST, _TRAIN_ROWS, _TRAIN, _VALIDATION = 0, 1, 2, 3
 class SudokuExtreme(SudokuRules):
     """Serve the puzzles of two CSV files, the training ones under random symmetries.
 
-    Made for Sudoku-Extreme (1,000 training puzzles, augmented), and fit for any files with its columns.
+    Made for Sudoku-Extreme (1,000 training puzzles, augmented), and fit for any files with its columns. A test file
+    may hold puzzles with several solutions and no answers: each puzzle kept then gets the first solution the solver
+    finds (some milliseconds a row), while ``is_valid``, ``solutions`` and ``count`` know them all.
 
     Args:
         train: file of training puzzles.
@@ -37,7 +40,8 @@ class SudokuExtreme(SudokuRules):
 
     Raises:
         FileNotFoundError: when a file is missing.
-        ValueError: when a file is malformed or has fewer rows than asked for.
+        ValueError: when a file is malformed or has fewer rows than asked for, a training file has no answers, or a test
+            puzzle without answer has no solution.
     """
 
     def __init__(
@@ -55,10 +59,14 @@ class SudokuExtreme(SudokuRules):
         super().__init__(box)
         self.augment = augment
         self.seed = seed
-        self._train = _some_rows(train, box, train_size, generator(seed, _TRAIN_ROWS))
+        served = _some_rows(train, box, train_size, generator(seed, _TRAIN_ROWS))
+        if served.answers is None:
+            raise ValueError(f"{train}: expected a column answer to train on, got none; add one to the file")
+        self._train = Batch(served.questions, served.answers)
         size = None if test_size is None else test_size + validation_size
         table = _some_rows(test, box, size, generator(seed, _TEST))
-        x, y, ratings = table.questions, table.answers, table.ratings
+        x, ratings = table.questions, table.ratings
+        y = self._solved(x, test) if table.answers is None else table.answers
         if not 0 <= validation_size < len(x):
             raise ValueError(
                 f"{test}: expected 0..{len(x) - 1} of its {len(x)} rows for validation, got {validation_size}: "
@@ -90,7 +98,7 @@ class SudokuExtreme(SudokuRules):
 
     def __repr__(self) -> str:
         return (
-            f"SudokuExtreme(box={self.box}, train={len(self._train.questions)}, test={len(self.test.x)}, "
+            f"SudokuExtreme(box={self.box}, train={len(self._train.x)}, test={len(self.test.x)}, "
             f"augment={self.augment}, seed={self.seed})"
         )
 
@@ -109,9 +117,16 @@ class SudokuExtreme(SudokuRules):
             raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
         return stream(self._draw, self._known, batch_size, generator(self.seed, _TRAIN, seed), device)
 
+    def _solved(self, questions: Tensor, path: str | Path) -> Tensor:
+        answers = [self.solutions(x, cap=1) for x in questions]
+        for x, found in zip(questions, answers, strict=True):
+            if not len(found):
+                raise ValueError(f"{path}: expected a question with a solution, got {self.decode(x)}; remove its row")
+        return torch.cat(answers)
+
     def _draw(self, count: int, generator: torch.Generator) -> Batch:
-        rows = torch.randint(len(self._train.questions), (count,), generator=generator)
-        x, y = self._train.questions[rows], self._train.answers[rows]
+        rows = torch.randint(len(self._train.x), (count,), generator=generator)
+        x, y = self._train.x[rows], self._train.y[rows]
         if not self.augment:
             return Batch(x, y)
         symmetry = Symmetry.random(self.box, count, generator)
@@ -154,6 +169,4 @@ def _some_rows(path: str | Path, box: int, size: int | None, generator: torch.Ge
         return table
     if not 1 <= size <= total:
         raise ValueError(f"{path}: expected to keep 1..{total} rows, got {size}; ask for fewer")
-    rows = torch.randperm(total, generator=generator)[:size].sort().values
-    ratings = None if table.ratings is None else table.ratings[rows]
-    return SudokuTable(table.questions[rows], table.answers[rows], ratings)
+    return table.select(torch.randperm(total, generator=generator)[:size].sort().values)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from gram_ppl.diagnostics.coverage import cell_entropy as entropy_of_cells
-from gram_ppl.diagnostics.datatree import from_datatree, read
+from gram_ppl.diagnostics.datatree import from_datatree, read, shares_cells
 from gram_ppl.diagnostics.plots.canvas import (
     BLUE,
     CLUE_FILL,
@@ -76,6 +76,8 @@ def board(
 def solutions(tree: xr.DataTree, puzzle: int = 0, *, max_boards: int = 12, figure: Figure | None = None) -> Figure:
     """Draw a puzzle and its distinct answers, the most frequent first, with their share and whether they are valid.
 
+    A question with tokens of its own is not drawn: it does not lie on the grid of the answers.
+
     Args:
         tree: from :func:`to_datatree`; without a task there is no verdict, and without ``grid`` in the attributes the
             tokens lie in one row.
@@ -89,11 +91,13 @@ def solutions(tree: xr.DataTree, puzzle: int = 0, *, max_boards: int = 12, figur
     draws, layout = from_datatree(tree), Layout.of(tree)
     counts = multiplicity(_only(draws.y, puzzle))[:, 0]
     order = counts.argsort(descending=True, stable=True)[: min(max_boards, int((counts > 0).sum()))].tolist()
-    figure, (question, *answers) = _panels(layout, 1 + len(order), figure)
+    asked = shares_cells(tree)
+    figure, panels = _panels(layout, asked + len(order), figure)
     given = _of_puzzle(read(tree, "constant_data", "given"), puzzle)
-    board(draws.x[puzzle], given, layout=layout, title="question\n", ax=question)
+    if asked:
+        board(draws.x[puzzle], given, layout=layout, title="question\n", ax=panels[0])
     valid, conflicts = read(tree, "sample_stats", "valid"), read(tree, "sample_stats", "conflicts")
-    for ax, w in zip(answers, order, strict=True):
+    for ax, w in zip(panels[asked:], order, strict=True):
         verdict = None if valid is None else bool(valid[w, puzzle])
         wrong = None if conflicts is None else conflicts[w, puzzle]
         board(

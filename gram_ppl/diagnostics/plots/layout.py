@@ -30,7 +30,7 @@ class Layout:
     @classmethod
     def of(cls, tree: xr.DataTree) -> Layout:
         """Read the layout from the tree's attributes; without ``grid`` the tokens lie in one row."""
-        rows, columns = tree.attrs.get("grid", (1, tree["constant_data"].sizes["cell"]))
+        rows, columns = tree.attrs.get("grid", (1, tree["posterior_predictive"].sizes["cell"]))
         box, symbols = tree.attrs.get("box"), tree.attrs.get("symbols")
         return cls(int(rows), int(columns), box and int(box), symbols and json.loads(symbols))
 
