@@ -22,7 +22,7 @@ Source: *Generative Recursive Reasoning*, arXiv 2605.19376, Section 3.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -75,6 +75,10 @@ class TaskSpec:
     def target_length(self) -> int:
         """Tokens L_y of an answer."""
         return self.length if self.output_length is None else self.output_length
+
+    def without_question(self) -> TaskSpec:
+        """Return the task of the same answers to no question."""
+        return replace(self, length=0, input_vocab=0, output_length=self.target_length)
 
     @property
     def latent_length(self) -> int:

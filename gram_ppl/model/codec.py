@@ -78,6 +78,18 @@ class Encoder(nn.Module):
         return pad_tokens(embedded, self.registers, self.spec.latent_length - self.spec.length) + self.positions
 
 
+class Constant(nn.Module):
+    """Embed the empty question ``(*, 0)`` as one learned e_x of shape ``(R + L, D)``, started at ``e_x``."""
+
+    def __init__(self, e_x: Tensor) -> None:
+        super().__init__()
+        self.length = len(e_x)
+        self.e_x = nn.Parameter(e_x.detach().clone())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.e_x.expand(*x.shape[:-1], *self.e_x.shape)
+
+
 class TargetEncoder(nn.Module):
     """Embed an answer for the posterior: ``(*, L_y)`` tokens to ``(*, length, D)``, zero at all but the last L_y."""
 

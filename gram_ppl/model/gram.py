@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from torch.distributions import Distribution
 
 from gram_ppl.model.backbone import Backbone, BackboneFactory, Hierarchical
 from gram_ppl.model.codec import (
+    Constant,
     Decoder,
     DecoderFactory,
     Encoder,
@@ -170,6 +172,27 @@ class GRAM(nn.Module):
     def decode(self, h: Tensor) -> TorchDistribution:
         """Return p(y | h), independent Categoricals over L_y tokens."""
         return self.decoder(h)
+
+    def given(self, x: Tensor) -> GRAM:
+        """Return the generator p(y | x) of one question x ``(L_x,)``: the same program without question.
+
+        It is asked ``gp.BLANK``. Its e_x starts as that of x and is a parameter of its own.
+
+        Raises:
+            ValueError: when x is not one question of the task.
+
+        >>> import gram_ppl as gp
+        >>> gram = gp.GRAM(gp.TaskSpec(length=4, input_vocab=3, output_vocab=3), dim=8, transitions=2, refinements=1)
+        >>> generator = gram.given(torch.ones(4, dtype=torch.long))
+        >>> generator(gp.BLANK).y.shape
+        torch.Size([4])
+        """
+        check_question(x, self.spec)
+        if x.ndim != 1:
+            raise ValueError(f"given takes one question ({self.spec.length},), got {tuple(x.shape)}: pass a single row")
+        generator = copy.deepcopy(self)
+        generator.spec, generator.encoder = self.spec.without_question(), Constant(self.encoder(x))
+        return generator
 
     def _z_0(self, x: Tensor) -> Tensor:
         if self.start is None:

@@ -243,6 +243,29 @@ def test_tokens_to_an_unconditional_model_are_refused(build, batch):
         build(spec=gp.TaskSpec(0, 0, 3, output_length=4)).model(batch.x)
 
 
+@pytest.mark.parametrize("spec", ["same tokens", "own tokens"])
+def test_a_model_given_its_question_is_the_same_program_without_question(build, spec):
+    gram = build(spec=SPECS[spec], registers=2)
+    x = question(gram)
+    generator = gram.given(x)
+    assert generator.spec == gp.TaskSpec(0, 0, 3, output_length=4)
+    for ask in ({}, {"y": torch.randint(3, (4,))}):
+        torch.manual_seed(3)
+        conditional = trace(gram.model, x, **ask)
+        torch.manual_seed(3)
+        unconditional = trace(generator.model, gp.BLANK, **ask)
+        assert conditional.log_prob_sum() == unconditional.log_prob_sum()
+        assert torch.equal(conditional.nodes["y"]["value"], unconditional.nodes["y"]["value"])
+    before = gram.encoder(x).clone()
+    generator.encoder.e_x.data.zero_()
+    assert torch.equal(gram.encoder(x), before)
+
+
+def test_more_than_one_question_cannot_be_given(gram, batch):
+    with pytest.raises(ValueError, match=re.escape("given takes one question (4,), got (3, 4)")):
+        gram.given(batch.x)
+
+
 def test_a_guide_without_an_answer_is_refused(gram, batch):
     with pytest.raises(ValueError, match="needs the answer y"):
         gram.guide(batch.x)

@@ -128,15 +128,29 @@ def test_verdicts_broadcast_over_draws(task: SudokuGeneration) -> None:
 
 def test_questions_with_tokens_are_refused() -> None:
     board = torch.ones(16, dtype=torch.long)
-    for judge in (SMALL.is_valid, SMALL.conflicts):
-        with pytest.raises(ValueError, match=r"no tokens \(\*, 0\), got \(16,\): ask gp.BLANK.expand"):
-            judge(board, board)
     for ask in (SMALL.solutions, SMALL.count):
-        for x in (board, gp.BLANK.expand(3, 0)):
-            with pytest.raises(ValueError, match=r"one question of no tokens \(0,\), got .*: ask gp.BLANK"):
-                ask(x, cap=1)
+        for judge in (SMALL.is_valid, SMALL.conflicts):
+            with pytest.raises(ValueError, match=r"questions of 0 tokens \(\*, 0\), got \(16,\)"):
+                judge(board, board)
+        with pytest.raises(ValueError, match=r"questions of 0 tokens \(\*, 0\), got \(16,\)"):
+            ask(board, cap=1)
+        with pytest.raises(ValueError, match=r"expected one board x of shape \(16,\), got \(3, 16\)"):
+            ask(gp.BLANK.expand(3, 0), cap=1)
         with pytest.raises(ValueError, match="cap of at least 1 solution, got 0"):
             ask(gp.BLANK, cap=0)
+
+
+def test_with_clues_training_shows_cells_and_the_test_shows_none() -> None:
+    task = SudokuGeneration(box=2, clues=(3, 5), test=7, validation=2)
+    assert isinstance(task, Task)
+    assert task.spec == SudokuRules(2).spec
+    assert task.test.x.shape == (7, 16) and (torch.cat([task.test.x, task.validation.x]) == 1).all()
+    x, y = next(task.loader(64))
+    shown = (x != 1).sum(-1)
+    assert ((shown >= 3) & (shown <= 5)).all() and len(shown.unique()) == 3
+    assert task.is_valid(x, y).all() and not task.is_valid(x, y.roll(1, 0)).all()
+    assert task.count(task.test.x[0], cap=1000) == 288
+    assert task.count(x[0], cap=1000) == SudokuRules(2).count(x[0], cap=1000) < 288
 
 
 def test_answers_that_are_no_board_are_refused() -> None:
