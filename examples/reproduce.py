@@ -8,8 +8,7 @@
 A row is a file in configs/experiment. Its metrics are of draws from the prior to test questions, shares in percent:
 
     valid       share of valid draws
-    coverage    distinct valid answers / all answers of the question: the paper's coverage
-    attainable  distinct valid answers / min(all answers, draws): the coverage of gp.overall
+    coverage    distinct valid answers / all answers of the question
     conflicts   conflicting edges in one draw to each graph of the test set (scaled up where only some are asked)
     exact       share of draws equal to the known answer
     vote        share of questions whose most frequent draw is the known answer
@@ -158,16 +157,6 @@ def valid(judged: Judged) -> Figure:
 
 
 def coverage(judged: Judged) -> Figure:
-    table = gp.summary(judged.tree, round_to=None)
-    found, solutions = (
-        torch.from_numpy(table[name].to_numpy(float, na_value=math.nan)) for name in ("found", "solutions")
-    )
-    width = judged.draws.width
-    ideal = ideal_coverage(solutions, width) * solutions.clamp(max=width) / solutions
-    return average(100 * found / solutions, most=100)._replace(ideal=100 * float(ideal.nanmean()))
-
-
-def attainable(judged: Judged) -> Figure:
     row = 100 * gp.overall(judged.tree)
     return Figure(row["coverage"], row["coverage_low"], row["coverage_high"], row["ideal"])
 
@@ -192,12 +181,12 @@ def unique(judged: Judged) -> Figure:
     # wide where most answers were drawn often.
     low, high = (100 * float(end) for end in wilson(found, draws))
     solutions = torch.from_numpy(judged.tree["constant_data"]["n_solutions"].values[:1])
-    ideal = ideal_coverage(solutions, draws) * solutions.clamp(max=draws) / draws
+    ideal = ideal_coverage(solutions, draws) * solutions / draws
     return Figure(100 * found / draws, low, high, 100 * float(ideal))
 
 
 METRICS: dict[str, Callable[[Judged], Figure]] = {
-    metric.__name__: metric for metric in (valid, coverage, attainable, conflicts, exact, vote, unique)
+    metric.__name__: metric for metric in (valid, coverage, conflicts, exact, vote, unique)
 }
 
 

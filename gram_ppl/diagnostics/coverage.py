@@ -18,34 +18,32 @@ def distinct_valid(y: Tensor, valid: Tensor) -> Tensor:
     return ((multiplicity(y) > 0) & valid).sum(0)
 
 
-def coverage(found: Tensor, n_solutions: Tensor, width: int) -> Tensor:
-    """Divide the distinct solutions found by the most that ``width`` draws could find, min(n, W).
+def coverage(found: Tensor, n_solutions: Tensor) -> Tensor:
+    """Divide the distinct solutions found by all there are (arXiv 2605.19376, Section 4).
 
     Args:
         found: distinct valid answers ``(*)``.
         n_solutions: exact number of solutions n ``(*)``; NaN where it is not known.
-        width: draws W per puzzle.
 
     Returns:
-        Coverage ``(*)`` in [0, 1]; NaN where n is not known or is 0.
+        Coverage ``(*)`` in [0, 1]; NaN where n is not known or is 0. W draws reach W / n at most.
 
     Raises:
         ValueError: when more is found than exists, so that ``is_valid`` and the solution count disagree.
 
-    >>> coverage(torch.tensor([3, 4]), torch.tensor([6.0, 100.0]), width=8)
-    tensor([0.5000, 0.5000], dtype=torch.float64)
+    >>> coverage(torch.tensor([3, 4]), torch.tensor([6.0, 100.0]))
+    tensor([0.5000, 0.0400], dtype=torch.float64)
     """
-    attainable = n_solutions.double().clamp(max=width)
-    if bool((found > attainable).any()):
-        raise ValueError(f"expected at most min(n_solutions, {width}) distinct valid answers, got {found.tolist()} of "
+    if bool((found > n_solutions).any()):
+        raise ValueError(f"expected at most n_solutions distinct valid answers, got {found.tolist()} of "
                          f"{n_solutions.tolist()}; check that the task's is_valid and count agree")  # fmt: skip
-    return found.double() / attainable
+    return found.double() / n_solutions.double()
 
 
 def ideal_coverage(n_solutions: Tensor, width: int | Tensor) -> Tensor:
     r"""Return the expected coverage of W independent uniform draws over n solutions.
 
-    .. math:: n \, (1 - (1 - 1/n)^W) / \min(n, W)
+    .. math:: 1 - (1 - 1/n)^W
 
     Args:
         n_solutions: number of solutions n ``(*)``, NaN where it is not known.
@@ -55,11 +53,10 @@ def ideal_coverage(n_solutions: Tensor, width: int | Tensor) -> Tensor:
         Expected coverage in (0, 1]; NaN where n is not known or is 0.
 
     >>> ideal_coverage(torch.tensor([1.0, 2.0, 92.0]), 2)
-    tensor([1.0000, 0.7500, 0.9946], dtype=torch.float64)
+    tensor([1.0000, 0.7500, 0.0216], dtype=torch.float64)
     """
     n, width = n_solutions.double(), torch.as_tensor(width, dtype=torch.float64, device=n_solutions.device)
-    found = -n * torch.expm1(width * torch.log1p(-1 / n))
-    return found / torch.minimum(n, width)
+    return torch.where(n > 0, -torch.expm1(width * torch.log1p(-1 / n)), torch.nan)
 
 
 def coverage_curve(y: Tensor, valid: Tensor, n_solutions: Tensor) -> Tensor:
@@ -73,7 +70,7 @@ def coverage_curve(y: Tensor, valid: Tensor, n_solutions: Tensor) -> Tensor:
         n_solutions: exact number of solutions ``(B,)``, NaN where it is not known.
 
     Returns:
-        Coverage ``(W, B)``: row w - 1 divides what w draws find by min(n, w). The last row is :func:`coverage`.
+        Coverage ``(W, B)``: row w - 1 divides what w draws find by n. The last row is :func:`coverage`.
 
     Source: rarefaction, S. H. Hurlbert, *The nonconcept of species diversity*, Ecology 52 (1971).
     """
@@ -81,8 +78,7 @@ def coverage_curve(y: Tensor, valid: Tensor, n_solutions: Tensor) -> Tensor:
     answers_drawn = torch.zeros(width + 1, y.shape[1], dtype=torch.float64, device=y.device)
     answers_drawn.scatter_add_(0, counts, (valid & (counts > 0)).double())
     found = _seen_probability(width, y.device) @ answers_drawn
-    subset = torch.arange(1, width + 1, device=y.device)[:, None]
-    return found / torch.minimum(n_solutions.double()[None], subset)
+    return found / n_solutions.double()
 
 
 def cell_entropy(y: Tensor) -> Tensor:

@@ -26,7 +26,7 @@ def summary(tree: xr.DataTree, *, level: float = 0.95, round_to: int | None = 3)
                                       independent)
     ``solutions``                     exact number of solutions n; missing where it exceeds the cap
     ``found``                         distinct valid answers
-    ``coverage``                      ``found / min(n, W)``
+    ``coverage``                      ``found / solutions``
     ``ideal``                         expected coverage of W independent uniform draws over the solutions
     ``vote_share``, ``vote_valid``    share of the most frequent answer, and whether it is valid
     ``entropy``                       plug-in entropy of the whole answer in nats, at most log W
@@ -97,7 +97,7 @@ def _solutions(y: Tensor, valid: Tensor, n_solutions: Tensor) -> dict[str, Tenso
     return {
         "solutions": n_solutions,
         "found": found,
-        "coverage": coverage(found, n_solutions, width),
+        "coverage": coverage(found, n_solutions),
         "ideal": ideal_coverage(n_solutions, width),
     }
 

@@ -46,7 +46,7 @@ def coverage(tree: xr.DataTree, *, level: float = 0.95, ax: Axes | None = None) 
     if len(w) > 64:
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter("{x:.0f}")
-    ax.set(xlabel="draws w", ylabel="solutions found / min(n, w)", ylim=(0, 1.03), xlim=(1, max(2, len(w))))
+    ax.set(xlabel="draws w", ylabel="share of all solutions found", ylim=(0, 1.03), xlim=(1, max(2, len(w))))
     ax.set_title(
         f"coverage, mean of {int((~curve[0].isnan()).sum())} of {curve.shape[1]} puzzles", fontsize=10, color=INK
     )
