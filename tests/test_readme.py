@@ -13,7 +13,7 @@ README = Path(__file__).parents[1] / "README.md"
 def names():
     """Run every Python block in order, as a reader would, and return what they defined."""
     blocks = re.findall(r"```python\n(.*?)```", README.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     defined = {}
     for number, block in enumerate(blocks, start=1):
         exec(compile(block, f"README block {number}", "exec"), defined)
@@ -37,3 +37,9 @@ def test_the_composed_model_has_scoped_sites_and_weights_that_see_the_pixels(nam
     weights = torch.stack(names["posterior"].log_weights)
     seen = torch.stack([t.nodes["pixels"]["log_prob_sum"] for t in names["posterior"].exec_traces])
     assert torch.allclose(weights, seen, atol=1e-3)
+
+
+def test_the_presets_have_the_sizes_they_are_said_to_have(names):
+    sizes = {name: sum(p.numel() for p in names[name].parameters()) / 1e6 for name in ("trm", "hrm")}
+    assert (round(sizes["trm"], 2), round(sizes["hrm"], 1)) == (6.83, 27.3)
+    assert names["deterministic"].noise is None
