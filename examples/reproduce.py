@@ -13,6 +13,8 @@ A row is a file in configs/experiment. Its metrics are of draws from the prior t
     exact       share of draws equal to the known answer
     vote        share of questions whose most frequent draw is the known answer
     unique      distinct valid answers to all questions / draws, for a task with none but the empty question
+    distance    total variation distance of the valid draws to it from uniform over its answers
+    chi_square  Pearson's statistic of the same; its ideal is the degrees of freedom
 
 Intervals are of 95 % and take questions as independent. "ideal" is expected of independent uniform draws over the valid
 answers. Rows are added to outputs/reproduce/results.csv (results=...); draws and weights go to a folder beside it. A
@@ -39,6 +41,7 @@ from torch import Tensor
 import gram_ppl as gp
 from gram_ppl.configuration import config_path
 from gram_ppl.diagnostics import ideal_coverage, mean_interval, wilson
+from gram_ppl.diagnostics.uniformity import Uniformity
 from gram_ppl.infer.checkpoint import write_text
 
 CAP = 10_000  # answers counted to a question: more than a graph of ten nodes has 3-colourings
@@ -72,6 +75,9 @@ class Figure(NamedTuple):
     low: float
     high: float
     ideal: float = math.nan
+
+
+NOTHING = Figure(math.nan, math.nan, math.nan)
 
 
 @hydra.main(version_base=None, config_path=str(config_path()), config_name="reproduce")
@@ -185,8 +191,26 @@ def unique(judged: Judged) -> Figure:
     return Figure(100 * found / draws, low, high, 100 * float(ideal))
 
 
+def distance(judged: Judged) -> Figure:
+    found = uniform(judged)
+    return NOTHING if found is None else Figure(100 * found.tv, math.nan, math.nan, 100 * found.tv_ideal)
+
+
+def chi_square(judged: Judged) -> Figure:
+    found = uniform(judged)
+    return NOTHING if found is None else Figure(found.chi_square, math.nan, math.nan, len(found.counts) - 1)
+
+
+def uniform(judged: Judged) -> Uniformity | None:
+    """Compare all draws with uniform ones over the answers to the one question asked; None without a valid draw."""
+    if not judged.tree["sample_stats"]["valid"].any():
+        return None
+    answers = judged.task.solutions(judged.draws.x[0], CAP)
+    return gp.uniformity(judged.draws.y.flatten(0, 1), answers)
+
+
 METRICS: dict[str, Callable[[Judged], Figure]] = {
-    metric.__name__: metric for metric in (valid, coverage, conflicts, exact, vote, unique)
+    metric.__name__: metric for metric in (valid, coverage, conflicts, exact, vote, unique, distance, chi_square)
 }
 
 
