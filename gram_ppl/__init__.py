@@ -3,7 +3,7 @@
 Source: *Generative Recursive Reasoning*, arXiv 2605.19376.
 """
 
-from gram_ppl import nn, tasks
+from gram_ppl import baselines, nn, tasks
 from gram_ppl.diagnostics import (
     accuracy,
     overall,
@@ -13,6 +13,7 @@ from gram_ppl.diagnostics import (
     summary,
     to_datatree,
     to_inference_data,
+    uniformity,
 )
 from gram_ppl.infer import (
     SVI,
@@ -25,7 +26,24 @@ from gram_ppl.infer import (
     save_checkpoint,
     share,
 )
-from gram_ppl.model import GRAM, Flat, Gaussian, Hierarchical, LazyNormal, Rollout
+from gram_ppl.model import (
+    GRAM,
+    Decoder,
+    Encoder,
+    Flat,
+    Gaussian,
+    Greedy,
+    Hierarchical,
+    LazyDelta,
+    LazyNormal,
+    LinearDecoder,
+    MeanOnly,
+    NoiseOnly,
+    PairEncoder,
+    Rollout,
+    presets,
+    standard_normal,
+)
 from gram_ppl.select import majority_vote
 from gram_ppl.train import Judge, Run, fit
 from gram_ppl.types import BLANK, Batch, Draws, State, TaskSpec
@@ -38,10 +56,21 @@ __all__ = [
     "Hierarchical",
     "Flat",
     "Gaussian",
+    "NoiseOnly",
+    "MeanOnly",
     "LazyNormal",
+    "LazyDelta",
+    "Encoder",
+    "PairEncoder",
+    "Decoder",
+    "LinearDecoder",
+    "Greedy",
+    "standard_normal",
     "Rollout",
+    "presets",
     "BLANK",
     "nn",
+    "baselines",
     # inference
     "TruncatedELBO",
     "Linear",
@@ -64,6 +93,7 @@ __all__ = [
     "summary",
     "overall",
     "accuracy",
+    "uniformity",
     "prior_posterior_gap",
     "plots",
     # data

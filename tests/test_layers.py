@@ -9,7 +9,17 @@ import gram_ppl
 
 ROOT = Path(gram_ppl.__file__).parent
 FILES = sorted(ROOT.rglob("*.py"))
-LAYERS = ["types configuration", "nn tasks", "model", "infer", "select", "diagnostics", "train", "__init__"]
+LAYERS = [
+    "types configuration",
+    "nn tasks",
+    "model",
+    "infer",
+    "select",
+    "diagnostics",
+    "train",
+    "baselines",
+    "__init__",
+]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names.split()}
 
 

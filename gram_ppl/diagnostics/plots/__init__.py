@@ -5,7 +5,8 @@ figure, ``ax.figure.savefig`` on axes.
 """
 
 from gram_ppl.diagnostics.plots.curves import coverage, gap
+from gram_ppl.diagnostics.plots.graphs import coloring, graph
 from gram_ppl.diagnostics.plots.grids import board, cell_entropy, solutions
 from gram_ppl.diagnostics.plots.layout import Layout
 
-__all__ = ["Layout", "board", "cell_entropy", "coverage", "gap", "solutions"]
+__all__ = ["Layout", "board", "cell_entropy", "coloring", "coverage", "gap", "graph", "solutions"]
