@@ -87,8 +87,6 @@ class GivenColoring(ColoringRules):
         Raises:
             ValueError: for a ``batch_size`` below 1.
         """
-        if batch_size < 1:
-            raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
         return stream(self._draw, self._known, batch_size, generator(self.seed, _TRAIN, seed), device)
 
     def relabel(self, batch: Batch, order: Tensor) -> Batch:
@@ -112,7 +110,9 @@ class GivenColoring(ColoringRules):
 
     def _solved(self, name: str, x: Tensor) -> Solved:
         if x.ndim != 2:
-            raise ValueError(f"expected {name} graphs (N, {self.spec.length}), got {tuple(x.shape)}: stack the questions")
+            raise ValueError(
+                f"expected {name} graphs (N, {self.spec.length}), got {tuple(x.shape)}: stack the questions"
+            )
         self._check_edges(name, x)
         graph, colors = all_colorings(self.adjacency(x), self.colors, _MOST)
         counts = torch.bincount(graph, minlength=len(x))

@@ -82,8 +82,6 @@ class NQueens(NQueensRules):
         Raises:
             ValueError: for a ``batch_size`` below 1.
         """
-        if batch_size < 1:
-            raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
         return stream(self._draw, self._known, batch_size, generator(self.seed, _TRAIN, seed), device)
 
     def _draw(self, count: int, generator: torch.Generator) -> Batch:

@@ -76,11 +76,20 @@ def stream(
     generator: torch.Generator,
     device: torch.device | str | None = None,
 ) -> Iterator[Batch]:
-    """Yield batches of ``batch_size`` rows from ``draw`` for ever, skipping held-out questions.
+    """Return batches of ``batch_size`` rows from ``draw`` without end, skipping held-out questions.
 
     Raises:
-        ValueError: when 100 draws in a row bring held-out questions only.
+        ValueError: for a ``batch_size`` below 1, and from the stream when 100 draws in a row bring held-out questions
+            only.
     """
+    if batch_size < 1:
+        raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
+    return _batches(draw, held_out, batch_size, generator, device)
+
+
+def _batches(
+    draw: Draw, held_out: HeldOut, batch_size: int, generator: torch.Generator, device: torch.device | str | None
+) -> Iterator[Batch]:
     while True:
         batch = _fresh(draw, held_out, batch_size, generator)
         yield batch if device is None else Batch(batch.x.to(device), batch.y.to(device))

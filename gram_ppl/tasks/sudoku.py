@@ -84,8 +84,6 @@ class Sudoku(SudokuRules):
         Raises:
             ValueError: for a ``batch_size`` below 1.
         """
-        if batch_size < 1:
-            raise ValueError(f"expected a batch size of at least 1, got {batch_size}")
         return stream(self._draw_shared, self._known, batch_size, generator(self.seed, _TRAIN, seed), device)
 
     def _held_out(self, test: int, validation: int) -> tuple[Batch, Batch]:
