@@ -62,10 +62,10 @@ def test_the_fits_of_the_tables_take_what_is_configured(fit):
     signature(call.func).bind(None, None, seed=0, **call.keywords)
 
 
-def test_the_weight_of_the_kl_rises_from_four_to_six():
+def test_the_weight_of_the_kl_rises_to_six():
     config = composed("experiment=nqueens8_gram", "size=cpu", program="reproduce")
     weight = instantiate(config.objective).kl_weight
-    assert [weight(update) for update in (0, 1500, 3000, 5000)] == [4.0, 5.0, 6.0, 6.0]
+    assert [weight(update) for update in (0, 600, 1200, 5000)] == [1.0, 3.5, 6.0, 6.0]
 
 
 def test_the_default_task_is_the_main_job():
