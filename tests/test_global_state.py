@@ -83,6 +83,14 @@ def fit(gram, batch):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def fit_baseline(gram, batch):
+    task = gp.tasks.NQueens(5, validation=4)
+    direct = gp.baselines.Direct(task.spec, dim=8, layers=1)
+    before = torch.get_rng_state()
+    gp.baselines.fit(direct, task, updates=3, batch_size=4, progress=False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def step(gram, batch):
     svi = gp.SVI(gram.model, gram.guide, torch.optim.Adam(gram.parameters()), gp.TruncatedELBO(grad_transitions=1))
     svi.step(*batch)
@@ -105,7 +113,7 @@ def stock(gram, batch):
     )
 
 
-@pytest.mark.parametrize("use", [fit, step, failing_step, draw, stock])
+@pytest.mark.parametrize("use", [fit, fit_baseline, step, failing_step, draw, stock])
 @pytest.mark.parametrize("validate", [False, True], ids=["validation off", "validation on"])
 def test_using_the_library_changes_nothing(gram, batch, use, validate):
     with pyro.validation_enabled(validate):
