@@ -10,6 +10,7 @@ import numpy as np
 import pyro
 import pyro.infer.util
 import pytest
+import sympy  # noqa: F401 - PyTorch imports it with the first optimiser, and it sets a filter of its own
 import torch
 
 import gram_ppl as gp
