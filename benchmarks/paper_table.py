@@ -114,7 +114,7 @@ def drawing(folder: Path) -> Figure:
         axes[0, column].set_title(table)
         axes[1, column].set(xlabel="solutions of the question", xticks=range(len(EDGES)), xticklabels=labels())
     axes[0, 0].set(ylabel="valid draws", ylim=(-0.03, 1.05))
-    axes[1, 0].set_ylabel("share of the solutions found (dashed: ideal)")
+    axes[1, 0].set_ylabel("solutions found (dashed: ideal)")
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0, -1].legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
