@@ -11,8 +11,8 @@ from torch import Tensor
 
 from gram_ppl.diagnostics.datatree import from_datatree, read
 from gram_ppl.diagnostics.plots.canvas import BLUE, INK, LINE, RED, new_axes
-from gram_ppl.diagnostics.plots.grids import _caption, _headline, _only, _panels
 from gram_ppl.diagnostics.plots.layout import Layout
+from gram_ppl.diagnostics.plots.panels import answers_to, caption, headline, new_panels
 from gram_ppl.select.vote import multiplicity
 from gram_ppl.tasks.coloring_rules import FIRST_COLOR, ColoringRules
 
@@ -70,16 +70,16 @@ def coloring(tree: xr.DataTree, puzzle: int = 0, *, max_graphs: int = 9, figure:
         ValueError: when the questions of the tree are not graphs.
     """
     draws = from_datatree(tree)
-    counts = multiplicity(_only(draws.y, puzzle))[:, 0]
+    counts = multiplicity(answers_to(puzzle, draws.y))[:, 0]
     order = counts.argsort(descending=True, stable=True)[: min(max_graphs, int((counts > 0).sum()))].tolist()
-    figure, (question, *answers) = _panels(_PANEL, 1 + len(order), figure)
+    figure, (question, *answers) = new_panels(_PANEL, 1 + len(order), figure)
     graph(draws.x[puzzle], title="question\n", ax=question)
     valid = read(tree, "sample_stats", "valid")
     for ax, w in zip(answers, order, strict=True):
         graph(draws.x[puzzle], draws.y[w, puzzle], ax=ax)
         share = f"{int(counts[w])} of {draws.width} ({int(counts[w]) / draws.width:.0%})"
-        _caption(ax, share, None if valid is None else bool(valid[w, puzzle]))
-    figure.suptitle(_headline(tree, puzzle, counts, len(order)), fontsize=10, color=INK, x=0.02, y=0.985, ha="left")
+        caption(ax, share, None if valid is None else bool(valid[w, puzzle]))
+    figure.suptitle(headline(tree, puzzle, counts, len(order)), fontsize=10, color=INK, x=0.02, y=0.985, ha="left")
     return figure
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,15 +14,14 @@ from gram_ppl.diagnostics.plots.canvas import (
     BLUE,
     CLUE_FILL,
     CONFLICT_FILL,
-    GREEN,
     GREY,
     INK,
     LINE,
     RED,
     new_axes,
-    new_figure,
 )
 from gram_ppl.diagnostics.plots.layout import Layout
+from gram_ppl.diagnostics.plots.panels import answers_to, caption, headline, new_panels
 from gram_ppl.select.vote import multiplicity
 
 if TYPE_CHECKING:
@@ -89,10 +87,10 @@ def solutions(tree: xr.DataTree, puzzle: int = 0, *, max_boards: int = 12, figur
         IndexError: when there is no such puzzle.
     """
     draws, layout = from_datatree(tree), Layout.of(tree)
-    counts = multiplicity(_only(draws.y, puzzle))[:, 0]
+    counts = multiplicity(answers_to(puzzle, draws.y))[:, 0]
     order = counts.argsort(descending=True, stable=True)[: min(max_boards, int((counts > 0).sum()))].tolist()
     asked = shares_cells(tree)
-    figure, panels = _panels(layout, asked + len(order), figure)
+    figure, panels = new_panels(layout, asked + len(order), figure)
     given = _of_puzzle(read(tree, "constant_data", "given"), puzzle)
     if asked:
         board(draws.x[puzzle], given, layout=layout, title="question\n", ax=panels[0])
@@ -103,8 +101,8 @@ def solutions(tree: xr.DataTree, puzzle: int = 0, *, max_boards: int = 12, figur
         board(
             draws.y[w, puzzle], given, layout=layout, conflicts=wrong, valid=verdict if wrong is None else None, ax=ax
         )
-        _caption(ax, f"{int(counts[w])} of {draws.width} ({int(counts[w]) / draws.width:.0%})", verdict)
-    figure.suptitle(_headline(tree, puzzle, counts, len(order)), fontsize=10, color=INK, x=0.02, y=0.985, ha="left")
+        caption(ax, f"{int(counts[w])} of {draws.width} ({int(counts[w]) / draws.width:.0%})", verdict)
+    figure.suptitle(headline(tree, puzzle, counts, len(order)), fontsize=10, color=INK, x=0.02, y=0.985, ha="left")
     return figure
 
 
@@ -122,7 +120,7 @@ def cell_entropy(tree: xr.DataTree, puzzle: int = 0, *, ax: Axes | None = None) 
         IndexError: when there is no such puzzle.
     """
     draws, layout = from_datatree(tree), Layout.of(tree)
-    entropy = entropy_of_cells(_only(draws.y, puzzle))[0]
+    entropy = entropy_of_cells(answers_to(puzzle, draws.y))[0]
     side = layout.cell_inches * 1.4
     ax = ax or new_axes(layout.columns * side + 1.5, max(1.4, layout.rows * side + 0.5))
     choices = max(2, int(np.ceil(float(entropy.exp().max()) - 1e-9)))
@@ -136,12 +134,6 @@ def cell_entropy(tree: xr.DataTree, puzzle: int = 0, *, ax: Axes | None = None) 
     _entropy_bar(ax, image, choices)
     ax.set_title(f"puzzle {puzzle}: entropy of each cell", fontsize=9, color=INK)
     return ax
-
-
-def _only(y: Tensor, puzzle: int) -> Tensor:
-    if not 0 <= puzzle < y.shape[1]:
-        raise IndexError(f"expected a puzzle from 0 to {y.shape[1] - 1}, got {puzzle}")
-    return y[:, puzzle : puzzle + 1]
 
 
 def _of_puzzle(mask: Tensor | None, puzzle: int) -> Tensor | None:
@@ -195,43 +187,6 @@ def _font_size(ax: Axes, layout: Layout) -> float:
     cell = min(box.width / layout.columns, box.height / layout.rows) * 72 / ax.figure.dpi
     longest = max(map(len, layout.symbols or ["00"]))
     return float(np.clip(cell * min(0.6, 1.1 / longest), 4, 16))
-
-
-def _panels(layout: Layout, count: int, figure: Figure | None) -> tuple[Figure, Sequence[Axes]]:
-    """Place boards from the top left; margins are in inches so that captions fit whatever the number of boards."""
-    across = min(count, 1 if layout.columns > 3 * layout.rows + 20 else 5)
-    down = -(-count // across)
-    wide, high = max(1.25, layout.columns * layout.cell_inches), layout.rows * layout.cell_inches
-    size = (max(3.8, across * (wide + 0.25) + 0.25), down * (high + 0.55) + 0.7)
-    figure = figure or new_figure(*size, constrained=False)
-    left, gap = 0.25 / size[0], 0.25 / wide
-    right = (0.25 + across * wide + (across - 1) * 0.25) / size[0]
-    spaces = {"left": left, "right": right, "wspace": gap, "top": 1 - 1.05 / size[1], "bottom": 0.15 / size[1]}
-    axes = figure.subplots(down, across, squeeze=False, gridspec_kw=spaces | {"hspace": 0.55 / high}).flatten()
-    for spare in axes[count:]:
-        spare.remove()
-    return figure, list(axes[:count])
-
-
-def _caption(ax: Axes, share: str, verdict: bool | None) -> None:
-    ax.set_title(share + ("\n" if verdict is not None else ""), fontsize=9, color=INK, linespacing=1.3)
-    if verdict is not None:
-        text, colour = ("✓ valid", GREEN) if verdict else ("✗ invalid", RED)
-        ax.annotate(
-            text, (0.5, 1), (0, 4), "axes fraction", textcoords="offset points", ha="center", color=colour, fontsize=9
-        )
-
-
-def _headline(tree: xr.DataTree, puzzle: int, counts: Tensor, shown: int) -> str:
-    distinct, valid = int((counts > 0).sum()), read(tree, "sample_stats", "valid")
-    first = f"Puzzle {puzzle}: {distinct} distinct in {int(counts.sum())} draws" + (
-        f", {shown} shown" if shown < distinct else ""
-    )
-    if valid is None:
-        return first
-    found, known = int((valid[:, puzzle] & (counts > 0)).sum()), read(tree, "constant_data", "n_solutions")
-    total = "" if known is None or known[puzzle].isnan() else f" of {int(known[puzzle])}"
-    return f"{first}\n{found}{total} solutions found, {float(valid[:, puzzle].double().mean()):.0%} of draws valid"
 
 
 def _entropy_bar(ax: Axes, image: AxesImage, choices: int) -> None:
