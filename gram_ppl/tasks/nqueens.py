@@ -8,13 +8,16 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from gram_ppl.tasks.nqueens_rules import OPEN, NQueensRules, all_solutions
+from gram_ppl.tasks.nqueens_rules import OPEN, NQueensRules, all_solutions, some_solutions
 from gram_ppl.tasks.solved import Solved
 from gram_ppl.tasks.stream import HeldOut, generator, stream
 from gram_ppl.types import Batch
 
 LARGEST = 12
 """The largest n whose solutions (14,200) and questions (4 million pairs) are all listed."""
+
+SOME = 500
+"""Solutions that the questions of larger boards are made of."""
 
 _SPLIT, _TRAIN = 1, 0
 
@@ -26,8 +29,11 @@ class NQueens(NQueensRules):
     is drawn uniformly, then its answer uniformly among all its completions. For n = 8 and k in {5, 6, 7} there are
     5,148 questions and 8,464 pairs, for n = 10 and k in {7, 8, 9} 43,420 and 126,700.
 
+    For n above 12 the questions come from 500 solutions found by chance, and an answer is uniform among those of them
+    that complete its question; verification and counts are exact at every n.
+
     Args:
-        n: side of the board, 4 to 12.
+        n: side of the board, at least 4.
         removed: the numbers k of removed queens; ``(n - 3, n - 2, n - 1)`` by default.
         held_out: share of the distinct questions that is kept for the test (paper: 15 %), rounded up.
         validation: further questions kept out of training, for choices made during training.
@@ -36,7 +42,7 @@ class NQueens(NQueensRules):
         seed: of the split and, with the loader's own, of the training stream.
 
     Raises:
-        ValueError: for n outside 4..12, a removal count outside 1..n-1, or a split that leaves nothing to train on.
+        ValueError: for n below 4, a removal count outside 1..n-1, or a split that leaves nothing to train on.
 
     >>> task = NQueens(8)
     >>> len(task.train), len(task.validation.x), len(task.test.x)
@@ -54,11 +60,10 @@ class NQueens(NQueensRules):
         seed: int = 0,
     ) -> None:
         super().__init__(n)
-        if n > LARGEST:
-            raise ValueError(f"expected n of at most {LARGEST}, whose questions can all be listed, got {n}")
         self.removed = _checked(n, (n - 3, n - 2, n - 1) if removed is None else tuple(removed))
         self.augment, self.seed = augment, seed
-        every = removals(all_solutions(n), self.removed)
+        solutions = all_solutions(n) if n <= LARGEST else some_solutions(n, SOME, seed)
+        every = removals(solutions, self.removed)
         order = torch.randperm(len(every), generator=generator(seed, _SPLIT))
         test, held, train = _split(order, held_out, validation)
         self.test, self.validation, self.train = (

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -125,6 +126,42 @@ def queens(given: Sequence[int]) -> Iterator[tuple[int, ...]]:
 def all_solutions(n: int) -> Tensor:
     """Return the column of the queen in each row, for every solution: ``(M, n)`` int8."""
     return torch.tensor(list(queens([OPEN] * n)), dtype=torch.int8)
+
+
+def some_solutions(n: int, count: int, seed: int) -> Tensor:
+    """Return ``count`` distinct solutions found by chance, ``(count, n)`` int8; not every one is equally likely.
+
+    For boards with too many solutions to list, more than ``count``.
+    """
+    rng, found = np.random.default_rng(seed), set[tuple[int, ...]]()
+    while len(found) < count:
+        found.add(tuple(_peaceful_permutation(n, rng).tolist()))
+    return torch.tensor(sorted(found), dtype=torch.int8)
+
+
+def _peaceful_permutation(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Swap attacked queens with others until none is attacked, from new starts when it takes long.
+
+    Source: S. Minton et al., *Minimizing conflicts*, Artificial Intelligence 58 (1992).
+    """
+    while True:
+        columns = rng.permutation(n)
+        for _ in range(20 * n):
+            attacked = np.flatnonzero(_attacks(columns))
+            if not len(attacked):
+                return columns
+            row = rng.choice(attacked)
+            swapped = np.tile(columns, (8, 1))
+            other = rng.integers(n, size=8)
+            swapped[np.arange(8), row], swapped[np.arange(8), other] = columns[other], columns[row]
+            columns = min(swapped, key=lambda board: _attacks(board).sum())
+
+
+def _attacks(columns: np.ndarray) -> np.ndarray:
+    """Tell which queens ``(n,)`` share a diagonal with another."""
+    n, rows = len(columns), np.arange(len(columns))
+    diagonals = (columns + rows, columns - rows + n)
+    return np.logical_or(*(np.bincount(line, minlength=2 * n)[line] > 1 for line in diagonals))
 
 
 @lru_cache(maxsize=8)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from gram_ppl.tasks import NQueens, NQueensRules, Task
 from gram_ppl.tasks.nqueens import removals, symmetries
-from gram_ppl.tasks.nqueens_rules import OPEN, all_solutions, queens
+from gram_ppl.tasks.nqueens_rules import OPEN, all_solutions, queens, some_solutions
 
 EIGHT = NQueens(8)
 SIX = NQueens(6, validation=10)
@@ -159,9 +159,26 @@ def test_the_eight_symmetries_form_a_group_that_keeps_solutions_apart_from_nothi
     assert NQueensRules(5).is_valid(torch.ones(25, dtype=torch.long), y[:, turns]).all()
 
 
+def test_boards_too_large_to_list_are_made_of_solutions_found_by_chance() -> None:
+    rules, found = NQueensRules(20), some_solutions(20, 30, seed=1)
+    assert len(found.unique(dim=0)) == 30
+    assert rules.is_valid(torch.ones(400, dtype=torch.long), rules.encode(found)).all()
+    assert torch.equal(found, some_solutions(20, 30, seed=1))
+    assert not torch.equal(found, some_solutions(20, 30, seed=2))
+
+
+def test_a_large_board_is_a_task_like_any_other() -> None:
+    task = NQueens(13, removed=(11, 12))
+    assert isinstance(task, Task)
+    for x, y in (task.test, next(task.loader(64))):
+        assert task.is_valid(x, y).all()
+    held = {tuple(row) for row in torch.cat([task.test.x, task.validation.x]).tolist()}
+    assert not held & {tuple(row) for row in task.encode(task.train.x).tolist()}
+    assert task.count(task.test.x[0], cap=50) == 50
+
+
 BAD = {
     "expected a board of side 4 or more, got n=3": {"n": 3},
-    "expected n of at most 12": {"n": 13},
     "expected removal counts in 1..5 for n=6, got (0, 2)": {"n": 6, "removed": (0, 2)},
     "expected removal counts in 1..5 for n=6, got (6,)": {"n": 6, "removed": (6,)},
     "expected removal counts in 1..5 for n=6, got ()": {"n": 6, "removed": ()},
