@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from gram_ppl.baselines.base import Baseline
-from gram_ppl.infer.schedule import warmup_cosine
 from gram_ppl.tasks import Task
+from gram_ppl.train.optimiser import Optimiser
 from gram_ppl.train.run import Clock
 from gram_ppl.types import Batch
 
@@ -68,29 +64,24 @@ def fit(
         if value < 1:
             raise ValueError(f"fit needs {name} of at least 1, got {value}")
     device = next(model.parameters()).device
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(ema))
-    averaged = cast(Baseline, average.module)
-    optim = torch.optim.AdamW(model.parameters(), lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
     clock = Clock(updates, max_minutes)
-    schedule = LambdaLR(optim, lambda update: warmup_cosine(clock.progress, update, warmup=warmup))
+    optimiser = Optimiser(model, clock, lr=lr, betas=betas, weight_decay=weight_decay, warmup=warmup, ema=ema)
     history: list[Row] = []
     recent: list[Tensor] = []
     with torch.random.fork_rng(), tqdm(total=updates, disable=not progress, unit="update") as bar:
         torch.manual_seed(seed)
         for batch in task.loader(batch_size, seed=seed, device=device):
-            recent.append(_update(model, batch, optim, clip_norm))
-            average.update_parameters(model)
-            clock.update += 1
-            schedule.step()
+            recent.append(_update(model, batch, optimiser.optim, clip_norm))
+            optimiser.advance()
             bar.update()
             done = clock.progress >= 1
             if done or clock.update % look_every == 0:
-                history.append(_row(clock, recent, averaged, task.validation))
+                history.append(_row(clock, recent, optimiser.averaged, task.validation))
                 bar.set_postfix_str(f"loss {history[-1]['loss']:.2f} nats")
                 recent.clear()
             if done:
                 break
-    model.load_state_dict(averaged.state_dict())
+    model.load_state_dict(optimiser.averaged.state_dict())
     return history
 
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import cast
 
 import torch
 from pyro import poutine
-from torch.optim.lr_scheduler import LambdaLR
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm.auto import tqdm
 
 from gram_ppl.infer import SVI, StepInfo, TruncatedELBO
-from gram_ppl.infer.schedule import warmup_cosine
 from gram_ppl.model import GRAM
 from gram_ppl.tasks import Task
 from gram_ppl.train.evaluation import Judge
+from gram_ppl.train.optimiser import Optimiser
 from gram_ppl.train.run import Clock, Run
 from gram_ppl.types import Batch, State
 
@@ -76,13 +73,11 @@ def fit(
     judge = judge or Judge()
     loss = loss or TruncatedELBO(kl_weight=3.0, kl_balance=0.8)
     run = Run(None if folder is None else Path(folder))
-    average = AveragedModel(gram, multi_avg_fn=get_ema_multi_avg_fn(ema))
-    averaged = cast(GRAM, average.module)
-    optim = torch.optim.AdamW(gram.parameters(), lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
-    per_puzzle = poutine.scale(scale=1 / batch_size)
-    svi = SVI(per_puzzle(gram.model), per_puzzle(gram.guide), optim, loss, clip_norm=clip_norm)
     clock = Clock(updates, max_minutes)
-    schedule = LambdaLR(optim, lambda update: warmup_cosine(clock.progress, update, warmup=warmup))
+    optimiser = Optimiser(gram, clock, lr=lr, betas=betas, weight_decay=weight_decay, warmup=warmup, ema=ema)
+    averaged = optimiser.averaged
+    per_puzzle = poutine.scale(scale=1 / batch_size)
+    svi = SVI(per_puzzle(gram.model), per_puzzle(gram.guide), optimiser.optim, loss, clip_norm=clip_norm)
     recent: list[StepInfo] = []
     with torch.random.fork_rng(), tqdm(total=updates, disable=not progress, unit="update") as bar:
         torch.manual_seed(seed)
@@ -90,9 +85,7 @@ def fit(
         with suppress_interrupt(run):
             for info in deep_supervision(svi, gram, batches, supervision_steps):
                 recent.append(info)
-                average.update_parameters(gram)
-                clock.update += 1
-                schedule.step()
+                optimiser.advance()
                 bar.update()
                 if clock.progress >= 1:
                     break
